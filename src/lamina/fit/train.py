@@ -1,0 +1,300 @@
+"""The one training loop: a fleet of members, one included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lamina.errors import LaminaError
+from lamina.fit.fleet import Fleet
+from lamina.fit.loss import member_loss
+from lamina.fit.optimiser import AdamW
+from lamina.fit.setting import Setting
+
+
+class OutOfTime(Exception):
+    """The deadline came before the training was done."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """What sets one member of a fleet apart.
+
+    Attributes:
+        setting: learning rate, weight decay and dropout.
+        seed: of the order of its batches.
+        train: rows that it learns from.
+        validation: rows that choose its stopping point; none means that it trains to the end.
+    """
+
+    setting: Setting
+    seed: int
+    train: np.ndarray
+    validation: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every member is trained.
+
+    Args:
+        steps: updates at most. ``None`` takes ``40 sqrt(rows)``, between 400 and 6,000: small tables need many
+            passes, large ones few.
+        batch_size: rows in an update. ``None`` takes a power of two near ``2 sqrt(rows)``, between 32 and 256.
+        warmup: share of the steps in which the learning rate rises to its peak; then it falls along a cosine to zero.
+            ``None`` keeps it at its peak throughout.
+        patience: a member stops when this share of the steps has brought no lower validation loss.
+        checks: how often the validation loss is looked at in a whole training.
+        clip: the largest norm of a member's gradient.
+        averaging: the weights that are judged and kept are an exponential average over about this share of the
+            steps so far (Polyak averaging); 0 keeps the last weights themselves.
+        precision: ``float32``, or ``bfloat16`` for matrix products under autocast.
+    """
+
+    steps: int | None = None
+    batch_size: int | None = None
+    warmup: float | None = 0.1
+    patience: float = 0.3
+    checks: int = 40
+    clip: float = 1.0
+    averaging: float = 0.05
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in ("float32", "bfloat16"):
+            raise LaminaError(f"precision is {self.precision!r}, it has to be 'float32' or 'bfloat16'")
+        for name in ("steps", "batch_size", "checks"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise LaminaError(f"{name} is {value}, it has to be at least 1")
+
+    def steps_for(self, rows: int) -> int:
+        """The number of updates for a training part of so many rows."""
+        return self.steps or int(np.clip(40 * math.sqrt(rows), 400, 6000))
+
+    def batch_for(self, rows: int) -> int:
+        """The number of rows in an update, at most the rows there are."""
+        return min(rows, self.batch_size or int(np.clip(2 ** round(math.log2(2 * math.sqrt(rows))), 32, 256)))
+
+    def factor(self, step: int, steps: int) -> float:
+        """The share of the peak learning rate at `step` of `steps`."""
+        if self.warmup is None:
+            return 1.0
+        rise = max(1.0, self.warmup * steps)
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))
+
+
+@dataclass
+class Trace:
+    """What happened to one member.
+
+    Attributes:
+        train, validation: mean loss since the last look, and validation loss, at each look.
+        best: the look whose weights were kept.
+        diverged: whether a loss was not finite. The weights kept are those of before, if there were any.
+    """
+
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best: int = -1
+    diverged: bool = False
+
+    @property
+    def loss(self) -> float:
+        """The validation loss of the weights that were kept; infinite if there is none."""
+        return self.validation[self.best] if self.best >= 0 and self.validation else math.inf
+
+
+def _padded(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of unequal lengths as one matrix, and a weight of 0 for what fills it up."""
+    longest = max(map(len, rows))
+    index = np.stack([np.resize(r, longest) if len(r) else np.zeros(longest, np.int64) for r in rows])
+    present = np.stack([np.arange(longest) < len(r) for r in rows])
+    return index, present.astype(np.float32)
+
+
+class _Run:
+    """The state of a training between two steps."""
+
+    def __init__(
+        self, fleet: Fleet, members: Sequence[Member], x: Tensor, y: Tensor, weight: Tensor | None, recipe: Recipe, seed: int
+    ) -> None:
+        self.fleet, self.members, self.x, self.y, self.weight, self.recipe = fleet, members, x, y, weight, recipe
+        self.seed = seed
+        settings = [m.setting for m in members]
+        device = fleet.device
+        self.peak = torch.tensor([s.learning_rate for s in settings], device=device)
+        decay = torch.tensor([s.weight_decay for s in settings], device=device)
+        self.live = fleet.parameters.clone()
+        self.optimiser = AdamW(self.live, decay[:, None] * fleet.decayed())
+        self.average, self.best = self.live.clone(), self.live.clone()
+        self.traces = [Trace() for _ in members]
+        self.step, self.sums = 0, torch.zeros(len(members), device=device)
+
+        self.rows = min(len(m.train) for m in members)
+        self.steps, self.batch = recipe.steps_for(self.rows), recipe.batch_for(self.rows)
+        self.epoch_steps = self.rows // self.batch
+        self.every = max(1, self.steps // recipe.checks)
+        self.epoch, self.order = -1, torch.empty(0)
+        self.judged = all(len(m.validation) for m in members)
+        if self.judged:
+            index, present = _padded([m.validation for m in members])
+            self.validation = torch.from_numpy(index).to(device)
+            self.present = torch.from_numpy(present).to(device)
+
+    def indices(self) -> Tensor:
+        """(members, batch) rows of this step. They depend on the members' seeds and the step alone."""
+        epoch, at = divmod(self.step, self.epoch_steps)
+        if epoch != self.epoch:
+            orders = [np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows] for m in self.members]
+            self.epoch, self.order = epoch, torch.from_numpy(np.stack(orders)).to(self.fleet.device)
+        return self.order[:, at * self.batch : (at + 1) * self.batch]
+
+    def update(self) -> None:
+        """One step of every member."""
+        index = self.indices()
+        weight = None if self.weight is None else self.weight[index]
+        self.live.requires_grad_(True)
+        with torch.autocast(self.fleet.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            output = self.fleet.forward(self.live, self.x[index], training=True)
+        loss = member_loss(output, self.y[index], weight)
+        (gradient,) = torch.autograd.grad(loss.sum(), self.live)
+        self.live.requires_grad_(False)
+        norm = gradient.norm(dim=1, keepdim=True)
+        gradient *= (self.recipe.clip / norm.clamp_min(self.recipe.clip))
+        self.optimiser.step(gradient, self.peak * self.recipe.factor(self.step, self.steps))
+        self.step += 1
+        horizon = self.recipe.averaging * self.step
+        self.average.lerp_(self.live, 1.0 / max(1.0, horizon))
+        self.sums += loss.detach()
+
+    @torch.no_grad()
+    def losses(self, chunk: int = 4096) -> Tensor:
+        """(members,) validation loss of the averaged weights."""
+        total = torch.zeros(len(self.members), device=self.fleet.device)
+        count = torch.zeros_like(total)
+        for index, present in zip(self.validation.split(chunk, 1), self.present.split(chunk, 1), strict=True):
+            weight = present if self.weight is None else present * self.weight[index]
+            output = self.fleet.forward(self.average, self.x[index], training=False)
+            total += member_loss(output, self.y[index], weight) * weight.sum(1)
+            count += weight.sum(1)
+        return total / count
+
+    def look(self, taken: int) -> bool:
+        """Note the losses, keep the weights of members that improved; False when every member may stop."""
+        train = (self.sums / taken).tolist()
+        self.sums.zero_()
+        losses = self.losses().tolist() if self.judged else train
+        improved = []
+        for i, trace in enumerate(self.traces):
+            trace.train.append(train[i])
+            if self.judged:
+                trace.validation.append(losses[i])
+            trace.diverged |= not (math.isfinite(train[i]) and math.isfinite(losses[i]))
+            if not trace.diverged and (not self.judged or losses[i] < trace.loss):
+                trace.best = len(trace.train) - 1
+                improved.append(i)
+        self.best[improved] = self.average[improved]
+        wait = self.recipe.patience * self.steps / self.every
+        return any(not t.diverged and (not self.judged or len(t.train) - 1 - t.best < wait) for t in self.traces)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint under a temporary name, then rename it."""
+        tensors = {"live": self.live, "average": self.average, "best": self.best, **self.optimiser.state()}
+        meta = {"step": self.step, "asked": self.asked(), "traces": [asdict(t) for t in self.traces]}
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+        save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)})
+        os.replace(temporary, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of this same training; another training's is left alone."""
+        with safe_open(path, framework="pt", device=str(self.fleet.device)) as file:
+            meta = json.loads((file.metadata() or {}).get("lamina", "{}"))
+            if meta.get("asked") != self.asked():
+                return
+            state = {"live": self.live, "average": self.average, "best": self.best, **self.optimiser.state()}
+            for name, tensor in state.items():
+                tensor.copy_(file.get_tensor(name))
+        self.step = self.optimiser.steps = meta["step"]
+        self.traces = [Trace(**t) for t in meta["traces"]]
+
+    def asked(self) -> str:
+        """A fingerprint of what is trained on what."""
+        digest = hashlib.sha256(repr((self.recipe, self.seed, list(self.fleet.parameters.shape))).encode())
+        digest.update(self.fleet.parameters.cpu().numpy().tobytes())
+        for member in self.members:
+            digest.update(repr((member.setting, member.seed)).encode() + member.train.tobytes())
+        return digest.hexdigest()
+
+
+def train(
+    fleet: Fleet,
+    members: Sequence[Member],
+    x: Tensor,
+    y: Tensor,
+    *,
+    weight: Tensor | None = None,
+    recipe: Recipe = Recipe(),  # noqa: B008  frozen
+    seed: int = 0,
+    deadline: float = math.inf,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Trace]:
+    """Train every member of `fleet`, in place, and leave each with its best weights.
+
+    The loss is cross-entropy for integer `y`, squared error for floating `y`. Members do not influence each other:
+    the gradient of the summed losses falls apart into theirs.
+
+    Args:
+        fleet: the networks, at their initialisation.
+        members: one per network of the fleet.
+        x: (rows, features) of the whole data; members point into it.
+        y: (rows,) class codes, or values (standardise them).
+        weight: (rows,) of the rows in the losses; None for equal ones.
+        recipe: what all members share.
+        seed: of dropout and other noise.
+        deadline: the `time.monotonic()` at which to give up.
+        checkpoint: a file to write the state to at every look, and to go on from if it is there.
+        progress: called with the steps done and the steps planned.
+
+    Raises:
+        LaminaError: the number of members is not the fleet's.
+        OutOfTime: the deadline came.
+    """
+    if len(members) != len(fleet):
+        raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
+    x, y = x.to(fleet.device), y.to(fleet.device)
+    run = _Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed)
+    if checkpoint is not None and checkpoint.exists():
+        run.load(checkpoint)
+    with torch.random.fork_rng(devices=[fleet.device] if fleet.device.type == "cuda" else []):
+        going = True
+        while going and run.step < run.steps:
+            if time.monotonic() > deadline:
+                raise OutOfTime
+            # Reseeding at each look makes a training that went on from a checkpoint the same as one that never stopped.
+            torch.manual_seed(seed * 1_000_003 + run.step)
+            taken = min(run.every, run.steps - run.step)
+            for _ in range(taken):
+                run.update()
+            going = run.look(taken)
+            if checkpoint is not None:
+                run.save(checkpoint)
+            if progress is not None:
+                progress(run.step if going else run.steps, run.steps)
+    fleet.parameters = run.best
+    return run.traces
