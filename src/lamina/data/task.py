@@ -1,0 +1,146 @@
+"""A task: data, its schema, the target and a metric."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from lamina.data.bundled import BUNDLED
+from lamina.data.reading import read_table
+from lamina.data.schema import Schema, infer_schema
+from lamina.data.target import Target, infer_target, target_values
+from lamina.data.warning import warnings_for
+from lamina.errors import LaminaError, closest
+from lamina.metrics import Metric, metric_for
+
+LEAST_ROWS = 10
+"""Below this, five folds have test parts of a single row."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a study is about.
+
+    Attributes:
+        name: of the data, for titles and file names.
+        features: the table without the target, the ignored columns and the rows whose target is missing.
+        schema: what each column is and what is done with it.
+        target: its kind and its classes.
+        y: (rows,) class codes int64 or values float64.
+        metric: what the networks are compared by.
+        warnings: what makes a comparison on these data worth less than it looks, in sentences.
+        fingerprint: a hash of the columns that are used and of the target; the same data have the same one.
+    """
+
+    name: str
+    features: pl.DataFrame
+    schema: Schema
+    target: Target
+    y: np.ndarray
+    metric: Metric
+    warnings: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def kind(self) -> str:
+        """``binary``, ``multiclass`` or ``regression``."""
+        return self.target.kind
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that have a target."""
+        return len(self.y)
+
+
+def make_task(
+    source: Any,
+    target: str | None = None,
+    *,
+    ignore: Sequence[str] = (),
+    metric: str | None = None,
+    task: str | None = None,
+    name: str | None = None,
+) -> Task:
+    """Read a table and make a task of it.
+
+    Args:
+        source: a file, the name of a bundled data set, or a frame; see `lamina.data.reading.read_table`.
+        target: the column to predict; bundled data sets know theirs.
+        ignore: columns to leave out.
+        metric: its name; by default that of the kind of task.
+        task: ``binary``, ``multiclass`` or ``regression``; found from the target by default.
+        name: what to call the data; by default the name of the file or the data set.
+
+    Raises:
+        LaminaError: the table cannot be read, a column is not there, the target cannot be learnt, or no column or
+            too few rows are left.
+    """
+    frame = read_table(source)
+    target = _target_column(frame, source, target)
+    _require_columns(frame, ignore)
+    present = target_values(frame[target]).is_not_null()
+    found = infer_target(frame[target], target, task)
+    kept = frame.filter(present)
+    if kept.height < LEAST_ROWS:
+        raise LaminaError(f"the table has {kept.height} rows with a target; at least {LEAST_ROWS} are needed")
+    features = kept.drop(target, *(c for c in set(ignore) if c != target))
+    schema = infer_schema(features)
+    if not schema.used:
+        raise LaminaError(f"no column is left to predict {target!r} from; {_left_out(schema)}")
+    y = found.encode(kept[target])
+    return Task(
+        name=name or _name(source),
+        features=features,
+        schema=schema,
+        target=found,
+        y=y,
+        metric=metric_for(found.kind, metric),
+        warnings=warnings_for(features, schema, found, y, dropped=frame.height - kept.height),
+        fingerprint=_fingerprint(features, schema, found, y),
+    )
+
+
+def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
+    if target is None and isinstance(source, str) and source in BUNDLED:
+        return BUNDLED[source].target
+    if target is None:
+        columns = ", ".join(frame.columns[:20]) + (" ..." if frame.width > 20 else "")
+        raise LaminaError(
+            f"which column is the target? the columns are: {columns}; perhaps {frame.columns[-1]!r}"
+        )
+    _require_columns(frame, [target])
+    return target
+
+
+def _require_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in frame.columns:
+            raise LaminaError(
+                f"no column {name!r}; the closest are: {', '.join(closest(name, frame.columns))}"
+            )
+
+
+def _name(source: Any) -> str:
+    return Path(source).name.split(".")[0] if isinstance(source, (str, Path)) else "table"
+
+
+def _left_out(schema: Schema) -> str:
+    return (
+        "; ".join(f"{c.name!r} is {c.treatment}" for c in schema.columns[:3])
+        or "the table has no other column"
+    )
+
+
+def _fingerprint(features: pl.DataFrame, schema: Schema, target: Target, y: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    digest.update(repr((target.to_dict(), [(c.name, c.kind) for c in schema.used])).encode())
+    digest.update(y.tobytes())
+    for column in schema.used:
+        digest.update(features.select(pl.col(column.name).cast(pl.String)).write_csv().encode())
+    return digest.hexdigest()[:16]
