@@ -260,7 +260,8 @@ def holm_wilcoxon(scores: ArrayLike) -> np.ndarray:
         difference = table[:, i] - table[:, j]
         difference = difference[~np.isnan(difference)]
         if difference.any():
-            raw[at] = stats.wilcoxon(difference, zero_method="zsplit")[1]  # pyright: ignore[reportArgumentType]
+            _, p = stats.wilcoxon(difference, zero_method="zsplit")
+            raw[at] = float(p)  # pyright: ignore[reportArgumentType]
     order = raw.argsort()
     adjusted = np.minimum(1, np.maximum.accumulate(raw[order] * np.arange(len(pairs), 0, -1)))
     matrix = np.ones((k, k))
