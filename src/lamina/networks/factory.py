@@ -1,0 +1,120 @@
+"""Networks by name, sized to a budget."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from lamina.catalog import System, find, table_networks
+from lamina.errors import LaminaError, unknown
+from lamina.layers.arguments import whole
+from lamina.networks.embedding import CategoryEmbedding
+from lamina.networks.size import meta_size, solve_width
+from lamina.networks.stack import Stack
+
+_BUDGET = 20_000
+_COARSE = 0.02  # the share of the budget that the width alone may miss it by
+_SET_BY_CREATE = ("self", "layer", "in_features", "out_features", "width", "dropout", "device", "dtype")
+
+
+def create(
+    name: str,
+    *,
+    in_features: int,
+    out_features: int,
+    params: int | None = None,
+    width: int | None = None,
+    categories: Sequence[int] = (),
+    dropout: float = 0.0,
+    seed: int | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Make the network called `name`: a network of the catalogue, or a drop-in layer stacked into one.
+
+    Args:
+        name: as `lamina list` shows it.
+        in_features: number of input columns, those with category codes included.
+        out_features: number of outputs.
+        params: the budget; the width is chosen so that the number of parameters comes nearest to it. Default
+            20,000 if `width` is not given either.
+        width: the width itself, instead of a budget.
+        categories: numbers of categories of the last columns, which hold integer codes: they are embedded,
+            see `CategoryEmbedding`. Default (): all columns are numbers.
+        dropout: rate of the network's dropout layers. Default 0.0.
+        seed: draws the initial weights from a generator of this seed and leaves torch's own alone. Default
+            None: the global one is used.
+        options: further arguments of the network or of the layer, such as ``depth`` or ``grid``.
+
+    Raises:
+        LaminaError: the name or an option is not known, both `params` and `width` are given, the budget is
+            too small for the network, or a value is not one that the argument can have.
+    """
+    system = find(name)
+    if system.kind not in ("network", "layer"):
+        raise LaminaError(
+            f"system {name!r} is a {system.kind}; networks for tables: {', '.join(table_networks())}"
+        )
+    if params is not None and width is not None:
+        raise LaminaError(f"params={params!r} and width={width!r}: give one of them")
+    whole(
+        in_features=in_features, out_features=out_features, **({} if params is None else {"params": params})
+    )
+    build = _builder(system, in_features, out_features, tuple(categories), dropout, options)
+    fine = "last" not in options and "last" in known_options(system)
+    sizes = {"width": width} if width is not None else _meet(build, params or _BUDGET, name, fine)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+        return build(**sizes)
+
+
+def known_options(system: System) -> set[str]:
+    """The options that `create` takes for `system`: those of its class and, for a layer, those of `Stack`."""
+    return _options(system.load()) | (_options(Stack) if system.kind == "layer" else set())
+
+
+def _options(cls: type) -> set[str]:
+    return set(inspect.signature(cls).parameters).difference(_SET_BY_CREATE)
+
+
+def _builder(
+    system: System,
+    in_features: int,
+    out_features: int,
+    categories: tuple[int, ...],
+    dropout: float,
+    options: dict,
+) -> Callable[..., nn.Module]:
+    cls = system.load()
+    if unknown_options := sorted(set(options) - known_options(system)):
+        raise unknown(f"option of {system.name!r}", unknown_options[0], known_options(system))
+    if system.kind == "layer":
+        own = _options(cls)
+        cls = partial(Stack, partial(cls, **{k: v for k, v in options.items() if k in own}))
+        options = {k: v for k, v in options.items() if k not in own}
+
+    def build(**sizes: int) -> nn.Module:
+        front = CategoryEmbedding(in_features, categories) if categories else None
+        inner = front.out_features if front else in_features
+        network = cls(inner, out_features, dropout=dropout, **{**sizes, **options})
+        return nn.Sequential(front, network) if front else network
+
+    return build
+
+
+def _meet(build: Callable[..., nn.Module], params: int, name: str, fine: bool) -> dict[str, int]:
+    """The width nearest to the budget and, where its steps are too coarse, a last layer of its own."""
+    try:
+        width = solve_width(lambda width: build(width=width), params)
+    except LaminaError as error:
+        raise LaminaError(f"{name!r} with {error}") from None
+    size = meta_size(lambda: build(width=width))
+    below = width if size <= params else width - 1
+    if not fine or below == 0 or abs(size - params) <= _COARSE * params:
+        return {"width": width}
+    return {"width": below, "last": solve_width(lambda last: build(width=below, last=last), params)}

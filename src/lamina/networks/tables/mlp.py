@@ -1,0 +1,80 @@
+"""The plain multi-layer perceptron."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lamina.catalog import network
+from lamina.layers.arguments import described, features, whole
+from lamina.networks.dropout import Dropout
+
+
+@network(
+    domain="tables",
+    summary="the plain multi-layer perceptron",
+    paper="Rumelhart et al. 1986, Learning representations by back-propagating errors, doi:10.1038/323533a0",
+)
+class MLP(nn.Module):
+    r"""Multi-layer perceptron: `depth` dense layers with GELU, then a linear head.
+
+    .. math:: h_{l+1} = \mathrm{dropout}(\mathrm{gelu}(W_l h_l + b_l)), \qquad y = V h_L + c
+
+    Args:
+        in_features: number of inputs.
+        out_features: number of outputs.
+        width: units of a hidden layer.
+        depth: hidden layers. Default 2: enough for tables of some ten thousand rows.
+        last: units of the last hidden layer, to meet a budget more closely. Default None: `width`.
+        dropout: rate after every hidden layer. Default 0.0.
+
+    Shape:
+        ``(batch, in_features)`` to ``(batch, out_features)``.
+
+    Raises:
+        LaminaError: a size is below 1, `dropout` is not from 0 to 0.99, or an input has another last
+            dimension.
+
+    Source:
+        Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors,
+        doi:10.1038/323533a0.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        width: int,
+        depth: int = 2,
+        last: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        last = width if last is None else last
+        whole(in_features=in_features, out_features=out_features, width=width, depth=depth, last=last)
+        self.in_features, self.out_features = in_features, out_features
+        self.width, self.depth, self.last, self.dropout = width, depth, last, dropout
+        sizes = [in_features, *[width] * (depth - 1), last]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        self.drop = Dropout(dropout)
+        self.head = nn.Linear(last, out_features)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw hidden layers that keep the size of the activations (He et al. 2015, arXiv:1502.01852)."""
+        for linear in self.hidden:
+            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+            nn.init.zeros_(linear.bias)
+        self.head.reset_parameters()
+
+    def forward(self, x: Float[Tensor, "batch in_features"]) -> Float[Tensor, "batch out_features"]:
+        h = features(x, self.in_features)
+        for linear in self.hidden:
+            h = self.drop(F.gelu(linear(h)))
+        return self.head(h)
+
+    extra_repr = described
