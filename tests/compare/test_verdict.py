@@ -59,7 +59,7 @@ def test_lower_is_better_turns_everything_round() -> None:
 
 
 def test_seeds_are_averaged_before_pairing() -> None:
-    """The seeds differ by 0.2, the splits by nothing: counted as evidence, the seeds would blur every difference."""
+    """The seeds differ by 0.2, the splits by nothing: as evidence, the seeds would blur every difference."""
     v = verdict(entry("a", 0.9), entry("b", 0.88, WOBBLE))
     assert v.decided
     gap = 0.02 - WOBBLE
@@ -92,8 +92,8 @@ def test_the_winner_has_equals() -> None:
     )
     assert v.sentence == (
         "Use kan: its ROC AUC of 0.994 is not exceeded in practice by any other; it cost 3 s a training; "
-        "practically equal to it (within 0.010): linear and fan; the cheapest of these is fan, at 0.2 s a training; "
-        "a linear model does as well."
+        "practically equal to it (within 0.010): linear and fan; the cheapest of these is fan, at 0.2 s a "
+        "training; a linear model does as well."
     )
 
 
@@ -125,8 +125,8 @@ def test_not_decided_says_how_many_splits_would() -> None:
     assert v.sentence.startswith(
         "Not decided: fan leads (ROC AUC 0.990), but kan may be as good or better; about "
     )
-    needed = int(re.search(r"about (\d+) splits instead of 5", v.sentence)[1])
-    assert 5 < needed < 100
+    (needed,) = re.findall(r"about (\d+) splits instead of 5", v.sentence)
+    assert 5 < int(needed) < 100
     assert v.sentence.endswith("fan is a safe choice, for none is likely to be better by more than 0.010.")
 
 

@@ -1,4 +1,4 @@
-"""From scores to a sentence: which method to use, by how much it is better, how sure that is, what it cost."""
+"""From scores to a sentence: which method to use, by how much it is better, how sure that is, its cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Entry:
 
     Attributes:
         name: the method.
-        scores: one per training, split-major: ``scores[split * seeds + seed]``; None or NaN where it diverged.
+        scores: one per training, split-major: ``scores[split * seeds + seed]``; None or NaN: diverged.
         params: number of parameters; None where that means nothing.
         fit_seconds: mean time of a training.
         rival: whether it is a rival rather than a network of the catalogue.
@@ -184,8 +184,9 @@ def _use(case: _Case, best: str) -> str:
         beaten = next(p for p in pairs if p.second == network)
     claim = f"its {printed(case.metric)} of {case.score(best)} is "
     if beaten:
+        comparative = "higher" if case.sign > 0 else "lower"
         claim += (
-            f"{'higher' if case.sign > 0 else 'lower'} than that of {whose} by {case.number(beaten.difference)} "
+            f"{comparative} than that of {whose} by {case.number(beaten.difference)} "
             f"(probability {beaten.better:.2f} that the difference is more than {case.number(case.rope)})"
         )
     else:
@@ -198,14 +199,13 @@ def _outlook(case: _Case, best: str, unsettled: Sequence[str]) -> str:
     """The clause on how many splits would settle the pairs that are open."""
     if case.splits == 1:
         return "one split says nothing of the spread, so use at least three"
-    needed = {
-        name: splits_to_decide(case.gap(best, name), case.rope, case.level, cap=MOST_SPLITS)
-        for name in unsettled
-    }
-    hard = listed([name for name, n in needed.items() if n is None])
+    needed = [
+        splits_to_decide(case.gap(best, name), case.rope, case.level, cap=MOST_SPLITS) for name in unsettled
+    ]
+    hard = [name for name, n in zip(unsettled, needed, strict=True) if n is None]
     if hard:
-        return f"more splits alone would not decide between {best} and {hard}"
-    most = max(n for n in needed.values() if n is not None)
+        return f"more splits alone would not decide between {best} and {listed(hard)}"
+    most = max(n for n in needed if n is not None)
     return f"about {most} splits instead of {case.splits} would decide, if the differences stay as they are"
 
 
@@ -215,7 +215,8 @@ def _undecided(case: _Case, best: str) -> str:
     names = [p.second for p in unsettled]
     place = "leads" if best == case.entries[0].name else "is the best network"
     clauses = [
-        f"{best} {place} ({printed(case.metric)} {case.score(best)}), but {listed(names)} may be as good or better",
+        f"{best} {place} ({printed(case.metric)} {case.score(best)}), "
+        f"but {listed(names)} may be as good or better",
         _outlook(case, best, names),
     ]
     if best != case.networks[0]:
@@ -291,7 +292,8 @@ def judge(
     scores = {e.name: s for e in entries if (s := _by_split(e, splits, seeds)) is not None}
     ranked = sorted((e for e in entries if e.name in scores), key=lambda e: -sign * scores[e.name].mean())
     case = _Case(tuple(ranked), scores, splits, sign, metric, rope, level)
-    best, against = _best(case), case.others(_best(case))
+    best = _best(case)
+    against = case.others(best)
     decided = bool(case.networks and against) and all(max(p.better, p.equal) >= level for p in against)
     return Verdict(
         best=best,
