@@ -58,10 +58,10 @@ def features(x: Tensor, wanted: int) -> Tensor:
     return x
 
 
-def described(module: nn.Module) -> str:
+def described(self: nn.Module) -> str:
     """A module's constructor arguments and their values, without device and dtype: its `extra_repr`.
 
     A module that uses it keeps every argument as an attribute of the same name.
     """
-    names = [n for n in inspect.signature(type(module)).parameters if n not in ("device", "dtype")]
-    return ", ".join(f"{name}={getattr(module, name)!r}" for name in names)
+    names = [n for n in inspect.signature(type(self)).parameters if n not in ("device", "dtype")]
+    return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)

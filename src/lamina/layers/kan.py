@@ -48,6 +48,8 @@ class KANLinear(nn.Module):
         Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756.
     """
 
+    centres: Tensor
+
     def __init__(
         self,
         in_features: int,

@@ -1,7 +1,7 @@
 """Whole networks with one size knob, ``width``, and the means to size them to a budget.
 
-The names are imported on first use: `create`, `solve_width`, `count_params`, `flops`, `Stack`, `Dropout`,
-`CategoryEmbedding`, and the class of every network in the catalogue.
+The names are imported on first use: `create`, `sizes_for`, `solve_width`, `count_params`, `flops`, `Stack`,
+`Dropout`, `CategoryEmbedding`, and the class of every network in the catalogue.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from lamina.catalog import systems
 
 _PUBLIC = {
     "create": "factory",
+    "sizes_for": "factory",
     "solve_width": "size",
     "count_params": "size",
     "flops": "size",

@@ -23,7 +23,7 @@ _SET_BY_CREATE = ("self", "layer", "in_features", "out_features", "width", "drop
 
 
 def create(
-    name: str,
+    name: str | type[nn.Module],
     *,
     in_features: int,
     out_features: int,
@@ -34,10 +34,11 @@ def create(
     seed: int | None = None,
     **options: Any,
 ) -> nn.Module:
-    """Make the network called `name`: a network of the catalogue, or a drop-in layer stacked into one.
+    """Make a network by name: a network of the catalogue, or a drop-in layer stacked into one.
 
     Args:
-        name: as `lamina list` shows it.
+        name: as `lamina list` shows it; or a class that is declared with `lamina.catalog.layer` or
+            `lamina.catalog.network`.
         in_features: number of input columns, those with category codes included.
         out_features: number of outputs.
         params: the budget; the width is chosen so that the number of parameters comes nearest to it. Default
@@ -54,65 +55,97 @@ def create(
         LaminaError: the name or an option is not known, both `params` and `width` are given, the budget is
             too small for the network, or a value is not one that the argument can have.
     """
-    system = find(name)
-    if system.kind not in ("network", "layer"):
-        raise LaminaError(
-            f"system {name!r} is a {system.kind}; networks for tables: {', '.join(table_networks())}"
-        )
     if params is not None and width is not None:
         raise LaminaError(f"params={params!r} and width={width!r}: give one of them")
-    whole(
-        in_features=in_features, out_features=out_features, **({} if params is None else {"params": params})
+    build = _builder(name, in_features, out_features, tuple(categories), dropout, options)
+    sizes = (
+        {"width": width}
+        if width is not None
+        else _meet(build, _BUDGET if params is None else params, name, options)
     )
-    build = _builder(system, in_features, out_features, tuple(categories), dropout, options)
-    fine = "last" not in options and "last" in known_options(system)
-    sizes = {"width": width} if width is not None else _meet(build, params or _BUDGET, name, fine)
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.default_generator.manual_seed(seed)
         return build(**sizes)
 
 
-def known_options(system: System) -> set[str]:
-    """The options that `create` takes for `system`: those of its class and, for a layer, those of `Stack`."""
-    return _options(system.load()) | (_options(Stack) if system.kind == "layer" else set())
+def sizes_for(
+    name: str | type[nn.Module],
+    *,
+    in_features: int,
+    out_features: int,
+    params: int,
+    categories: Sequence[int] = (),
+    **options: Any,
+) -> dict[str, int]:
+    """The sizes with which `create` meets a budget: ``width``, and ``last`` where the width alone is too coarse.
+
+    ``create(name, **shape, **sizes_for(name, **shape, params=n))`` is ``create(name, **shape, params=n)``,
+    without solving for the sizes again.
+
+    Args and errors: those of `create`.
+    """
+    build = _builder(name, in_features, out_features, tuple(categories), 0.0, options)
+    return _meet(build, params, name, options)
+
+
+def _resolve(name: str | type[nn.Module]) -> tuple[System, type[nn.Module]]:
+    """The facts and the class of a network or a drop-in layer."""
+    system: System = find(name) if isinstance(name, str) else getattr(name, "__lamina__")  # noqa: B009
+    if system.kind not in ("network", "layer"):
+        known = ", ".join(table_networks())
+        raise LaminaError(f"system {system.name!r} is a {system.kind}; networks for tables: {known}")
+    return system, (system.load() if isinstance(name, str) else name)
 
 
 def _options(cls: type) -> set[str]:
     return set(inspect.signature(cls).parameters).difference(_SET_BY_CREATE)
 
 
+def known_options(name: str | type[nn.Module]) -> set[str]:
+    """The options that `create` takes: those of the system's class and, for a layer, those of `Stack`."""
+    system, cls = _resolve(name)
+    return _options(cls) | (_options(Stack) if system.kind == "layer" else set())
+
+
 def _builder(
-    system: System,
+    name: str | type[nn.Module],
     in_features: int,
     out_features: int,
     categories: tuple[int, ...],
     dropout: float,
-    options: dict,
+    options: dict[str, Any],
 ) -> Callable[..., nn.Module]:
-    cls = system.load()
-    if unknown_options := sorted(set(options) - known_options(system)):
-        raise unknown(f"option of {system.name!r}", unknown_options[0], known_options(system))
+    whole(in_features=in_features, out_features=out_features)
+    system, cls = _resolve(name)
+    known = known_options(name)
+    for option in options.keys() - known:
+        raise unknown(f"option of {system.name!r}", option, known)
+    make: Callable[..., nn.Module] = cls
     if system.kind == "layer":
         own = _options(cls)
-        cls = partial(Stack, partial(cls, **{k: v for k, v in options.items() if k in own}))
+        make = partial(Stack, partial(cls, **{k: v for k, v in options.items() if k in own}))
         options = {k: v for k, v in options.items() if k not in own}
 
     def build(**sizes: int) -> nn.Module:
         front = CategoryEmbedding(in_features, categories) if categories else None
         inner = front.out_features if front else in_features
-        network = cls(inner, out_features, dropout=dropout, **{**sizes, **options})
+        network = make(inner, out_features, dropout=dropout, **sizes, **options)
         return nn.Sequential(front, network) if front else network
 
     return build
 
 
-def _meet(build: Callable[..., nn.Module], params: int, name: str, fine: bool) -> dict[str, int]:
+def _meet(
+    build: Callable[..., nn.Module], params: int, name: str | type[nn.Module], options: dict[str, Any]
+) -> dict[str, int]:
     """The width nearest to the budget and, where its steps are too coarse, a last layer of its own."""
+    whole(params=params)
+    fine = "last" not in options and "last" in known_options(name)
     try:
         width = solve_width(lambda width: build(width=width), params)
     except LaminaError as error:
-        raise LaminaError(f"{name!r} with {error}") from None
+        raise LaminaError(f"{_resolve(name)[0].name!r} with {error}") from None
     size = meta_size(lambda: build(width=width))
     below = width if size <= params else width - 1
     if not fine or below == 0 or abs(size - params) <= _COARSE * params:

@@ -66,9 +66,11 @@ class MLP(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw hidden layers that keep the size of the activations (He et al. 2015, arXiv:1502.01852)."""
-        for linear in self.hidden:
-            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
-            nn.init.zeros_(linear.bias)
+        for parameter in self.hidden.parameters():
+            if parameter.ndim == 2:
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            else:
+                nn.init.zeros_(parameter)
         self.head.reset_parameters()
 
     def forward(self, x: Float[Tensor, "batch in_features"]) -> Float[Tensor, "batch out_features"]:
