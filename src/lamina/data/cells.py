@@ -16,7 +16,6 @@ from lamina.errors import LaminaError
 MISSING = ("", "?", "-", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "#N/A", "NULL", "null")
 """Texts that stand for a missing value. ``none`` is not among them: it is a category in many tables."""
 
-DATE_PARTS = ("elapsed", "year", "month", "day", "weekday", "second")
 _ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 _PATTERNS = (
     "%Y-%m-%d",
@@ -142,8 +141,8 @@ def truths(series: pl.Series) -> np.ndarray:
 def date_parts(series: pl.Series) -> dict[str, np.ndarray]:
     """The parts of a date as numbers, NaN where missing.
 
-    The parts are those of `DATE_PARTS`: days elapsed since 1970, year, month (1..12), day of the month, weekday
-    (1 is Monday) and second of the day.
+    They are the days elapsed since 1970, the year, the month (1..12), the day of the month, the weekday (1 is
+    Monday) and the second of the day.
     """
     values, strangers = _expect("dates", series, parse_dates)
     _refuse(series, "dates (like 2024-12-31)", strangers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -57,7 +58,7 @@ def _read_file(path: Path) -> pl.DataFrame:
         elif name.endswith((".csv", ".tsv", ".gz")):
             frame = _read_text(path, "\t" if ".tsv" in path.suffixes else None)
         else:
-            frame = pl.read_ipc(path, memory_map=False)
+            frame = pl.read_ipc(path)
     except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise LaminaError(f"{str(path)!r} cannot be read as {path.suffix[1:]}: {reason}") from error
@@ -79,10 +80,7 @@ def _no_such(path: Path) -> LaminaError:
 
 def _read_text(path: Path, separator: str | None) -> pl.DataFrame:
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
+    text = _decode(raw)
     if not text.strip():
         raise LaminaError(f"{str(path)!r} is empty; a table with a header and rows is expected")
     if "\0" in text[:1000]:
@@ -96,7 +94,20 @@ def _read_text(path: Path, separator: str | None) -> pl.DataFrame:
     # A row that is too short shows as a missing cell in the last column.
     if frame.width > 1 and frame[:, -1].null_count():
         _refuse_ragged(path, text, separator)
+    if frame.width > 1:
+        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+    stripped = [name.strip() for name in frame.columns]
+    frame.columns = stripped if len(set(stripped)) == len(stripped) else frame.columns
     return frame.select(typed(column) for column in frame)
+
+
+def _decode(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _separator(text: str) -> str:
@@ -109,9 +120,8 @@ def _refuse_ragged(path: Path, text: str, separator: str) -> None:
     width = len(next(rows))
     for row in rows:
         if row and len(row) != width:
-            raise LaminaError(
-                f"{str(path)!r}, line {rows.line_num}: {len(row)} cells where the header has {width} columns"
-            )
+            line = f"{str(path)!r}, line {rows.line_num}"
+            raise LaminaError(f"{line}: expected {width} cells, as the header has, and found {len(row)}")
 
 
 def _from_frame(source: Any) -> pl.DataFrame:
@@ -119,12 +129,31 @@ def _from_frame(source: Any) -> pl.DataFrame:
         return source.collect()
     try:
         frame = nw.from_native(source, eager_only=True)
+    except nw.exceptions.NarwhalsError as error:
+        raise LaminaError(f"the frame cannot be read: {' '.join(str(error).split())}") from error
     except TypeError:
         raise LaminaError(
             f"a value of type {type(source).__name__} is no table; a path, the name of a bundled data set "
             f"({', '.join(BUNDLED)}) or a frame (polars, pandas, pyarrow) is expected"
         ) from None
+    return pl.DataFrame([_from_series(series) for series in frame.iter_columns()])
+
+
+def _from_series(series: nw.Series[Any]) -> pl.Series:
     try:
-        return frame.to_polars()
-    except ImportError:  # pandas without pyarrow
-        return pl.DataFrame({c: pl.Series(c, frame[c].to_list(), strict=False) for c in frame.columns})
+        return series.to_polars().alias(str(series.name))
+    except (ImportError, TypeError, ValueError):  # a column of mixed types, or pandas without pyarrow
+        return _mixed(str(series.name), series.to_list())
+
+
+def _mixed(name: str, cells: list[Any]) -> pl.Series:
+    cells = [None if cell is None or cell != cell else cell for cell in map(_plain, cells)]
+    kinds = {type(cell) for cell in cells if cell is not None}
+    if len(kinds) > 1 and not kinds <= {int, float}:
+        cells = [None if cell is None else str(cell) for cell in cells]
+    return pl.Series(name, cells, strict=False)
+
+
+def _plain(cell: Any) -> Any:
+    """Pandas' own mark for a missing value is equal to nothing and has no truth value."""
+    return None if type(cell).__name__ in ("NAType", "NaTType") else cell

@@ -17,6 +17,7 @@ ROWS_PER_VALUE = 5
 """Text with more distinct values is a category if every value stands in so many rows on average ..."""
 MOST_VALUES = 1000
 """... and there are at most so many."""
+LEFT_OUT = "left out: "
 _ID_ROWS = 20
 _ID_NAME = re.compile(r"(?:^|[_\-. ])(?i:id|uuid|guid|key|index|number|nr|no)$|[a-z](?:ID|Id|Number|Nr|Key)$")
 
@@ -60,6 +61,13 @@ class Schema:
     columns: tuple[Column, ...]
 
     @property
+    def left_out(self) -> str:
+        """A sentence about the columns that are left out; empty where there are none."""
+        reasons = [f"{c.name!r} ({c.treatment.removeprefix(LEFT_OUT)})" for c in self.columns if not c.used]
+        more = f" and {len(reasons) - 10} more" if len(reasons) > 10 else ""
+        return f"columns left out: {', '.join(reasons[:10])}{more}" if reasons else ""
+
+    @property
     def used(self) -> tuple[Column, ...]:
         """The columns that the networks get."""
         return tuple(c for c in self.columns if c.used)
@@ -69,9 +77,9 @@ def infer_schema(features: pl.DataFrame) -> Schema:
     """Find out what each column is.
 
     Text is a number if its cells are numbers but for at most three words, a category if it has few distinct
-    values (at most `FEW`, or at most `MOST_VALUES` with `ROWS_PER_VALUE` rows for each on average), else text,
-    which is left out. Integers that are distinct in every row are an id if they count up without a gap, always
-    rise from row to row, or are named like an id; measurements with decimals never are.
+    values (at most `FEW`, or at most `MOST_VALUES` with `ROWS_PER_VALUE` rows for each on average), else
+    text, which is left out. Integers that are distinct in every row are an id if they count up without a gap,
+    always rise from row to row, or are named like an id; measurements with decimals never are.
 
     Args:
         features: the table without its target.
@@ -82,7 +90,7 @@ def infer_schema(features: pl.DataFrame) -> Schema:
 def _column(series: pl.Series) -> Column:
     name, dtype = series.name, series.dtype
     if not is_plain(dtype):
-        return Column(name, "text", False, f"left out: its cells are of type {dtype}")
+        return Column(name, "text", False, f"{LEFT_OUT}its cells are of type {dtype}")
     if dtype in (pl.Date, pl.Datetime):
         values, _ = parse_dates(series)
         return _left_out(values) or _date(values)
@@ -102,10 +110,10 @@ def _left_out(values: pl.Series) -> Column | None:
     """The column if there is nothing to learn from it: no value at all, or the same in every row."""
     missing = values.null_count()
     if missing == len(values):
-        return Column(values.name, "empty", False, "left out: every cell is missing", missing=missing)
+        return Column(values.name, "empty", False, LEFT_OUT + "every cell is missing", missing=missing)
     if values.n_unique() == 1 and len(values) > 1:
         value = as_text(values.head(1))[0]
-        return Column(values.name, "constant", False, f"left out: every cell is {value}")
+        return Column(values.name, "constant", False, f"{LEFT_OUT}every cell is {value}")
     return None
 
 
@@ -123,27 +131,27 @@ def _integer_id(series: pl.Series) -> Column | None:
         why = "is distinct in every row and named like an id"
     else:
         return None
-    return Column(series.name, "id", False, f"left out: an id, it {why}")
+    return Column(series.name, "id", False, f"{LEFT_OUT}an id, it {why}")
 
 
 def _number(values: pl.Series, words: tuple[str, ...] = ()) -> Column:
     infinite = int(values.is_infinite().sum())
     missing = values.null_count() + infinite
-    notes = [f"{missing} missing values are filled with the median and marked"] if missing else []
-    notes += [f"{infinite} of them are infinite"] if infinite else []
+    notes = [f"missing in {_rows(missing)}, filled with the median and marked"] if missing else []
+    notes += [f"infinite in {_rows(infinite)}, which counts as missing"] if infinite else []
     notes += ["the words " + ", ".join(map(repr, words)) + " count as missing"] if words else []
     return Column(values.name, "number", True, "; ".join(["number", *notes]), missing=missing, words=words)
 
 
 def _boolean(values: pl.Series) -> Column:
     missing = values.null_count()
-    note = f"; {missing} missing values are marked" if missing else ""
+    note = f"; missing in {_rows(missing)}, marked" if missing else ""
     return Column(values.name, "boolean", True, f"true or false{note}", ("false", "true"), missing)
 
 
 def _date(values: pl.Series) -> Column:
     missing = values.null_count()
-    note = f"; {missing} missing values are filled with the median and marked" if missing else ""
+    note = f"; missing in {_rows(missing)}, filled with the median and marked" if missing else ""
     treatment = f"date: elapsed time, year, month, day, weekday and time of day as numbers{note}"
     return Column(values.name, "date", True, treatment, missing=missing)
 
@@ -153,7 +161,7 @@ def _text(text: pl.Series) -> Column:
         return column
     rows = len(text) - text.null_count()
     numbers, strangers = parse_numbers(text)
-    if strangers.is_empty() or _mostly_numbers(numbers, strangers, rows):
+    if strangers.is_empty() or mostly_numbers(numbers, strangers):
         return _left_out(_finite(numbers)) or _number(numbers, tuple(strangers))
     if parse_dates(text.head(100))[1].is_empty():
         values, strangers = parse_dates(text)
@@ -165,20 +173,24 @@ def _text(text: pl.Series) -> Column:
     return _prose(text, len(distinct), rows)
 
 
-def _mostly_numbers(numbers: pl.Series, strangers: pl.Series, rows: int) -> bool:
-    found = numbers.drop_nulls()
-    return len(strangers) <= 3 and len(found) > rows / 2 and found.n_unique() > FEW
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def mostly_numbers(numbers: pl.Series, strangers: pl.Series) -> bool:
+    """Whether text is numbers but for a few words, by what `lamina.data.cells.parse_numbers` made of it."""
+    return len(strangers) <= 3 and numbers.drop_nulls().n_unique() > FEW
 
 
 def _category(text: pl.Series, categories: tuple[str, ...]) -> Column:
     missing = text.null_count()
     values = "1 value" if len(categories) == 1 else f"{len(categories)} values"
-    note = f"; {missing} missing values are a case of their own" if missing else ""
+    note = f"; missing in {_rows(missing)}, a case of its own" if missing else ""
     return Column(text.name, "category", True, f"category of {values}{note}", categories, missing)
 
 
 def _prose(text: pl.Series, distinct: int, rows: int) -> Column:
     is_id = distinct == rows and not text.str.contains(r"\s").any()
     kind, what = ("id", "an id") if is_id else ("text", "free text")
-    treatment = f"left out: {what}, {distinct} distinct values in {rows} rows"
+    treatment = f"{LEFT_OUT}{what}, {distinct} distinct values in {rows} rows"
     return Column(text.name, kind, False, treatment, missing=text.null_count())

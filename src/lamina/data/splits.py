@@ -33,8 +33,8 @@ class Split:
 def outer_splits(task: Task, n: int) -> list[Split]:
     """The first `n` folds of a repeated 5-fold cross-validation, stratified by class.
 
-    Whatever `n`, a test part is a fifth of the rows, which the corrected t-tests count on. The first folds do not
-    depend on `n`, so that a study can grow. A class with fewer than five rows is missing in some test parts.
+    Whatever `n`, a test part is a fifth of the rows, which the corrected t-tests count on. The first folds do
+    not depend on `n`, so that a study can grow. Some test parts lack a class with fewer than five rows.
     """
     repeats = -(-n // FOLDS)
     stratified = task.kind != "regression" and np.bincount(task.y).max() >= FOLDS
@@ -50,8 +50,8 @@ def outer_splits(task: Task, n: int) -> list[Split]:
 def inner_split(y: np.ndarray, train: np.ndarray, seed: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """Divide the training part into a part to fit and a fifth to validate on.
 
-    The rows are sorted by target, equal ones in random order, and one of every five neighbours is drawn: both parts
-    have the same mixture of classes, or the same distribution of values.
+    The rows are sorted by target, equal ones in random order, and one of every five neighbours is drawn: both
+    parts have the same mixture of classes, or the same distribution of values.
 
     Args:
         y: (rows,) the target of the whole table.
@@ -82,7 +82,7 @@ def _keep_every_class(labels: np.ndarray, chosen: np.ndarray) -> None:
 
 
 def _spare(labels: np.ndarray, kind: str) -> int:
-    """A row that can be validated on: one of the largest class, so that a row of its class is left if there are two."""
+    """A row that can be validated on, at the least loss: one of the largest class."""
     if kind == "regression":
         return len(labels) // 2
     values, counts = np.unique(labels, return_counts=True)

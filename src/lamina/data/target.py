@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from lamina.data.cells import as_text, is_plain, parse_numbers
+from lamina.data.schema import mostly_numbers
 from lamina.errors import LaminaError, unknown
 
 KINDS = ("binary", "multiclass", "regression")
@@ -78,9 +79,9 @@ def infer_target(series: pl.Series, name: str | None = None, task: str | None = 
     """Find the kind of task in the values of the target.
 
     Text and truth values are classes, and so are two distinct values of any type. Numbers with decimals are a
-    regression. Integers are classes if there are at most `MOST_CLASSES` distinct ones with `ROWS_PER_CLASS` rows for
-    each on average, unless they look like a score: six or more values whose counts rise to one peak and fall again
-    to less than half of it at both ends, as grades do and labels do not.
+    regression. Integers are classes if there are at most `MOST_CLASSES` distinct ones with `ROWS_PER_CLASS`
+    rows for each on average, unless they look like a score: six or more values whose counts rise to one peak
+    and fall again to less than half of it at both ends, as grades do and labels do not.
 
     Args:
         series: the target; missing and infinite cells are passed over.
@@ -88,24 +89,19 @@ def infer_target(series: pl.Series, name: str | None = None, task: str | None = 
         task: ``binary``, ``multiclass`` or ``regression``, where the user knows better.
 
     Raises:
-        LaminaError: every value is missing, or all are the same, or a class has a single row, or the values do not
-            fit the `task` asked for.
+        LaminaError: every value is missing, or all are the same, or a class has a single row, or the values
+            do not fit the `task` asked for.
     """
     name = name or series.name
     if task is not None and task not in KINDS:
         raise unknown("task", task, KINDS)
-    if not is_plain(series.dtype):
-        raise LaminaError(
-            f"target {name!r} is of type {series.dtype}; text, truth values or numbers are expected"
-        )
     values = target_values(series)
     present = values.drop_nulls()
     if present.is_empty():
         raise LaminaError(f"target {name!r}: every value is missing; choose another column")
     if present.n_unique() == 1:
-        raise LaminaError(
-            f"target {name!r} is constant: it is {present[0]!r} in every row; choose another column"
-        )
+        shown = as_text(present.head(1))[0]
+        raise LaminaError(f"target {name!r} is constant: it is {shown!r} in every row; choose another column")
     numeric = present.dtype == pl.Float64
     if task == "regression" and not numeric:
         raise LaminaError(f"target {name!r} holds {present[0]!r}; a regression needs numbers")
@@ -115,11 +111,13 @@ def infer_target(series: pl.Series, name: str | None = None, task: str | None = 
 
 
 def target_values(series: pl.Series) -> pl.Series:
-    """The target as Float64, String or Boolean, null where it is missing or infinite."""
+    """The target as Float64, String or Boolean; null where missing, infinite or a word among numbers."""
     if series.dtype == pl.Boolean:
         return series
-    if series.dtype.is_numeric() or series.dtype == pl.Duration:
-        values, _ = parse_numbers(series)
+    if not is_plain(series.dtype):
+        raise LaminaError(f"target {series.name!r} is of type {series.dtype}; text or numbers are expected")
+    values, strangers = parse_numbers(series)
+    if series.dtype.is_numeric() or series.dtype == pl.Duration or mostly_numbers(values, strangers):
         return values.set(values.is_infinite().fill_null(False), None)
     return as_text(series)
 
@@ -152,8 +150,9 @@ def _classes(present: pl.Series, name: str, task: str | None) -> Target:
     single = counts.filter(pl.col("rows") == 1)[present.name]
     if len(single):
         raise LaminaError(
-            f"target {name!r}: the class {_listed(tuple(single))} has a single row, which cannot be in training and in "
-            "test at once; leave the row out, join the class with another, or give task='regression' if it is a quantity"
+            f"target {name!r}: the class {_listed(tuple(single))} has a single row, which cannot be in "
+            "training and in test at once; leave the row out, join the class with another, or give the task "
+            "'regression' if the target is a quantity"
         )
     classes = tuple(counts[present.name])
     kind = "binary" if len(classes) == 2 else "multiclass"
@@ -167,10 +166,9 @@ def _labels(series: pl.Series, kind: type) -> pl.Series:
         return as_text(series)
     if kind is bool:
         return series if series.dtype == pl.Boolean else as_text(series).str.to_lowercase() == "true"
-    return parse_numbers(series)[0]
+    return parse_numbers(series)[0]  # whole numbers too: a missing cell has made floats of them
 
 
 def _listed(labels: tuple[Any, ...], most: int = 5) -> str:
-    return ", ".join(map(repr, labels[:most])) + (
-        f" and {len(labels) - most} more" if len(labels) > most else ""
-    )
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(map(repr, labels[:most])) + more

@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from lamina.data.bundled import BUNDLED
+from lamina.data.caution import cautions
+from lamina.data.encoder import ordinal
 from lamina.data.reading import read_table
 from lamina.data.schema import Schema, infer_schema
 from lamina.data.target import Target, infer_target, target_values
-from lamina.data.warning import warnings_for
 from lamina.errors import LaminaError, closest
 from lamina.metrics import Metric, metric_for
 
@@ -78,21 +79,22 @@ def make_task(
         name: what to call the data; by default the name of the file or the data set.
 
     Raises:
-        LaminaError: the table cannot be read, a column is not there, the target cannot be learnt, or no column or
-            too few rows are left.
+        LaminaError: the table cannot be read, a column is not there, the target cannot be learnt, or no
+            column or too few rows are left.
     """
     frame = read_table(source)
     target = _target_column(frame, source, target)
+    ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     _require_columns(frame, ignore)
     present = target_values(frame[target]).is_not_null()
     found = infer_target(frame[target], target, task)
     kept = frame.filter(present)
     if kept.height < LEAST_ROWS:
         raise LaminaError(f"the table has {kept.height} rows with a target; at least {LEAST_ROWS} are needed")
-    features = kept.drop(target, *(c for c in set(ignore) if c != target))
+    features = kept.drop({target, *ignore})
     schema = infer_schema(features)
     if not schema.used:
-        raise LaminaError(f"no column is left to predict {target!r} from; {_left_out(schema)}")
+        raise LaminaError(f"no column is left to predict {target!r} from; {schema.left_out}")
     y = found.encode(kept[target])
     return Task(
         name=name or _name(source),
@@ -101,7 +103,7 @@ def make_task(
         target=found,
         y=y,
         metric=metric_for(found.kind, metric),
-        warnings=warnings_for(features, schema, found, y, dropped=frame.height - kept.height),
+        warnings=cautions(features, schema, found, y, dropped=frame.height - kept.height),
         fingerprint=_fingerprint(features, schema, found, y),
     )
 
@@ -111,8 +113,9 @@ def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
         return BUNDLED[source].target
     if target is None:
         columns = ", ".join(frame.columns[:20]) + (" ..." if frame.width > 20 else "")
+        last = frame.columns[-1]
         raise LaminaError(
-            f"which column is the target? the columns are: {columns}; perhaps {frame.columns[-1]!r}"
+            f"name the target column; the columns are: {columns}; perhaps it is the last, {last!r}"
         )
     _require_columns(frame, [target])
     return target
@@ -121,26 +124,17 @@ def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
 def _require_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
     for name in names:
         if name not in frame.columns:
-            raise LaminaError(
-                f"no column {name!r}; the closest are: {', '.join(closest(name, frame.columns))}"
-            )
+            near = ", ".join(closest(name, frame.columns))
+            raise LaminaError(f"the table has no column {name!r}; the closest are: {near}")
 
 
 def _name(source: Any) -> str:
     return Path(source).name.split(".")[0] if isinstance(source, (str, Path)) else "table"
 
 
-def _left_out(schema: Schema) -> str:
-    return (
-        "; ".join(f"{c.name!r} is {c.treatment}" for c in schema.columns[:3])
-        or "the table has no other column"
-    )
-
-
 def _fingerprint(features: pl.DataFrame, schema: Schema, target: Target, y: np.ndarray) -> str:
     digest = hashlib.sha256()
-    digest.update(repr((target.to_dict(), [(c.name, c.kind) for c in schema.used])).encode())
+    digest.update(repr((target, [(c.name, c.kind, c.categories) for c in schema.used])).encode())
     digest.update(y.tobytes())
-    for column in schema.used:
-        digest.update(features.select(pl.col(column.name).cast(pl.String)).write_csv().encode())
+    digest.update(ordinal(features, schema)[0].tobytes())
     return digest.hexdigest()[:16]
