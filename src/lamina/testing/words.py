@@ -17,10 +17,8 @@ def check_facts(subject: Subject) -> None:
     """The summary is one short line; every paper has a year and an arXiv id or DOI, also in the docstring."""
     system, text = subject.system, inspect.getdoc(subject.cls) or ""
     require(0 < len(system.summary) <= 80, f"the summary has {len(system.summary)} characters, not 1 to 80")
-    require(
-        """The summary is one short line; papers have a year and an arXiv id or DOI, also in the docstring."""
-        "the summary is one line without a stop",
-    )
+    one_line = "\n" not in system.summary and not system.summary.endswith(".")
+    require(one_line, "the summary is not one line without a full stop")
     for paper in filter(None, system.paper.split("; ")):
         found = _REFERENCE.search(paper)
         require(re.search(r"\b(19|20)\d\d\b", paper), f"no year in {paper!r}")
@@ -34,17 +32,16 @@ def check_docstring(subject: Subject) -> None:
     require(text, "there is no docstring")
     lines = inspect.cleandoc(text or "").splitlines()
     require(
-        re.search(r"[.:]$", lines[0]), f"the first line {lines[0]!r} does not end in a full stop or colon"
+        re.search(r"[.:]$", lines[0]), f"the first line {lines[0]!r} has no full stop or colon at its end"
     )
     require(len(lines) > 1 and not lines[1], "the first line is not followed by an empty one")
     arguments = "\n".join(_section(lines, "Args"))
     for name, parameter in subject.options().items():
         found = re.search(rf"^(?:\w+, )*{name}(?:, \w+)*: ((?:.|\n(?=  ))*)", arguments, re.MULTILINE)
-        require(found, f"argument {name} is not in the section Args")
-        has_default = parameter.default is not inspect.Parameter.empty
-        require(
-            not has_default or "Default" in found.group(), f"the default of {name} is not in the section Args"
-        )
+        entry = found.group() if found else ""
+        require(entry, f"argument {name} is not in the section Args")
+        told = parameter.default is inspect.Parameter.empty or "Default" in entry
+        require(told, f"the default of {name} is not in the section Args")
     for title in ("Shape", "Raises", *(["Source"] if subject.system.paper else [])):
         require(_section(lines, title), f"there is no section {title}")
 
