@@ -39,8 +39,7 @@ lint: $(VENV)/.test $(VENV)/.lint  ## ruff and pyright
 .PHONY: docs
 docs: $(VENV)/.docs  ## build the documentation into site/
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs build --strict --quiet
-	@echo "site/index.html"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
 bench: $(VENV)/.bench  ## run the benchmarks, results in benchmarks/results/

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,6 +23,7 @@ from lamina.catalog import System, systems, table_networks
 FOLDER = Path(__file__).parent / "reference"
 SIZE = {"in_features": 10, "out_features": 1, "params": 20_000}
 SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Shape|Source|Example|Examples|Note):$")
+FIELDS = (property, cached_property)
 LISTED = ("Args", "Attributes", "Raises")
 
 
@@ -150,8 +152,8 @@ def overview(found: Iterable[System]) -> str:
 def members(cls: type) -> Iterator[tuple[str, Any]]:
     """The public methods and properties that a class defines and documents itself."""
     for name, value in vars(cls).items():
-        function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        if not name.startswith("_") and callable(function) and inspect.getdoc(function):
+        documented = isinstance(value, FIELDS) or callable(getattr(value, "__func__", value))
+        if not name.startswith("_") and documented and inspect.getdoc(value):
             yield name, value
 
 
@@ -166,14 +168,11 @@ def python_page() -> str:
         if inspect.ismodule(thing):
             parts.append(prose(inspect.getdoc(thing) or "") + "\n")
             continue
-        parts += [signature(thing, name), docstring(thing)]
+        raised = inspect.isclass(thing) and issubclass(thing, Exception)
+        parts += ["" if raised else signature(thing, name), docstring(thing)]
         for member, value in members(thing) if inspect.isclass(thing) else ():
-            shown = (
-                f"```python\n{member}\n```\n"
-                if isinstance(value, property)
-                else signature(getattr(thing, member), member)
-            )
-            parts += [f"### {name}.{member}\n", shown, docstring(getattr(thing, member))]
+            call = "" if isinstance(value, FIELDS) else signature(getattr(thing, member), member)
+            parts += [f"### {name}.{member}\n", call, docstring(value)]
     return "\n".join(parts)
 
 

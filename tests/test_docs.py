@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -48,7 +49,7 @@ def commands(block: Block) -> list[tuple[str, str]]:
 
 
 def run_console(block: Block, folder: Path) -> None:
-    """Run the commands of a block: each has to succeed and to print what the page shows, with ``...`` for anything."""
+    """Run the commands of a block; each has to succeed and print what the page shows (`...` is anything)."""
     scripts = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": scripts + os.pathsep + os.environ["PATH"], "PYTHONPATH": str(folder)}
     environment |= {"NO_COLOR": "1", "COLUMNS": "200"}
@@ -137,6 +138,35 @@ def test_python_on_the_pages_can_be_parsed(page):
     for block in blocks(page):
         if block.language == "python":
             compile(block.text, f"{page.name}:{block.line}", "exec")
+
+
+@needs_cli
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
+def test_names_of_lamina_on_the_pages_exist(page):
+    for block in blocks(page):
+        for name in (
+            re.findall(r"\blamina((?:\.[A-Za-z]\w*)+)", block.text) if block.language == "python" else ()
+        ):
+            path = f"lamina{name}"
+            try:
+                pkgutil.resolve_name(path)
+            except (ImportError, AttributeError) as error:
+                pytest.fail(f"line {block.line}: {path}: {error}")
+
+
+@needs_cli
+def test_options_on_the_pages_exist():
+    texts = [p.read_text(encoding="utf-8") for p in WRITTEN]
+    named = {m for text in texts for m in re.findall(r"lamina (compare|fit|predict|list) ?([^\n`]*)", text)}
+    for command in sorted({command for command, _ in named}):
+        ran = subprocess.run(
+            [sys.executable, "-m", "lamina.cli", command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        options = {o for c, rest in named if c == command for o in re.findall(r"--[a-z]+", rest)}
+        assert not {o for o in options if o not in ran.stdout}, command
 
 
 @pytest.fixture(scope="module")
