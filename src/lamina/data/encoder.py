@@ -48,7 +48,8 @@ class Encoder:
         if scaling not in SCALINGS:
             raise unknown("scaling", scaling, SCALINGS)
         if not schema.used:
-            raise LaminaError(f"no column is left to learn from; {schema.left_out}")
+            why = schema.left_out or "the table has none"
+            raise LaminaError(f"no column is left to learn from; {why}")
         _require(frame, [c.name for c in schema.used])
         blocks: list[Block] = [
             CategoryBlock.fit(frame[c.name], c, embed_above)

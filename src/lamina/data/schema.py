@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from lamina.data.cells import as_text, is_plain, parse_dates, parse_numbers
+from lamina.data.cells import as_text, is_plain, parse_dates, parse_numbers, typed
 
 FEW = 10
 """Text with at most so many distinct values is a category, however few rows there are."""
@@ -62,7 +62,7 @@ class Schema:
 
     @property
     def left_out(self) -> str:
-        """A sentence about the columns that are left out; empty where there are none."""
+        """A clause about the columns that are left out; empty where there are none."""
         reasons = [f"{c.name!r} ({c.treatment.removeprefix(LEFT_OUT)})" for c in self.columns if not c.used]
         more = f" and {len(reasons) - 10} more" if len(reasons) > 10 else ""
         return f"columns left out: {', '.join(reasons[:10])}{more}" if reasons else ""
@@ -88,6 +88,7 @@ def infer_schema(features: pl.DataFrame) -> Schema:
 
 
 def _column(series: pl.Series) -> Column:
+    series = typed(series) if series.dtype == pl.String else series
     name, dtype = series.name, series.dtype
     if not is_plain(dtype):
         return Column(name, "text", False, f"{LEFT_OUT}its cells are of type {dtype}")
@@ -99,7 +100,7 @@ def _column(series: pl.Series) -> Column:
     if dtype.is_numeric() or dtype in (pl.Duration, pl.Time):
         values, _ = parse_numbers(series)
         return _left_out(_finite(values)) or _integer_id(series) or _number(values)
-    return _text(as_text(series))
+    return _text(as_text(series), declared=dtype in (pl.Categorical, pl.Enum))
 
 
 def _finite(values: pl.Series) -> pl.Series:
@@ -156,17 +157,14 @@ def _date(values: pl.Series) -> Column:
     return Column(values.name, "date", True, treatment, missing=missing)
 
 
-def _text(text: pl.Series) -> Column:
+def _text(text: pl.Series, *, declared: bool) -> Column:
+    """What text is that is not numbers, truth values or dates throughout, or was `declared` a category."""
     if (column := _left_out(text)) is not None:
         return column
     rows = len(text) - text.null_count()
     numbers, strangers = parse_numbers(text)
-    if strangers.is_empty() or mostly_numbers(numbers, strangers):
+    if not declared and mostly_numbers(numbers, strangers):
         return _left_out(_finite(numbers)) or _number(numbers, tuple(strangers))
-    if parse_dates(text.head(100))[1].is_empty():
-        values, strangers = parse_dates(text)
-        if strangers.is_empty():
-            return _date(values)
     distinct = text.drop_nulls().unique().sort()
     if len(distinct) <= FEW or len(distinct) <= min(MOST_VALUES, rows / ROWS_PER_VALUE):
         return _category(text, tuple(distinct))

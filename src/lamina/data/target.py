@@ -95,7 +95,7 @@ def infer_target(series: pl.Series, name: str | None = None, task: str | None = 
     name = name or series.name
     if task is not None and task not in KINDS:
         raise unknown("task", task, KINDS)
-    values = target_values(series)
+    values = target_values(series, task)
     present = values.drop_nulls()
     if present.is_empty():
         raise LaminaError(f"target {name!r}: every value is missing; choose another column")
@@ -110,14 +110,18 @@ def infer_target(series: pl.Series, name: str | None = None, task: str | None = 
     return _classes(present, name, task)
 
 
-def target_values(series: pl.Series) -> pl.Series:
+def target_values(series: pl.Series, task: str | None = None) -> pl.Series:
     """The target as Float64, String or Boolean; null where missing, infinite or a word among numbers."""
     if series.dtype == pl.Boolean:
         return series
     if not is_plain(series.dtype):
         raise LaminaError(f"target {series.name!r} is of type {series.dtype}; text or numbers are expected")
+    if series.dtype in (pl.Categorical, pl.Enum):
+        return as_text(series)
     values, strangers = parse_numbers(series)
-    if series.dtype.is_numeric() or series.dtype == pl.Duration or mostly_numbers(values, strangers):
+    asked = task == "regression" and strangers.is_empty()
+    numeric = series.dtype.is_numeric() or series.dtype == pl.Duration
+    if numeric or asked or mostly_numbers(values, strangers):
         return values.set(values.is_infinite().fill_null(False), None)
     return as_text(series)
 
@@ -147,18 +151,18 @@ def _classes(present: pl.Series, name: str, task: str | None) -> Target:
     if present.dtype == pl.Float64 and (present == present.round(0)).all():
         present = present.cast(pl.Int64, strict=False)
     counts = present.value_counts(name="rows").sort(present.name)
+    classes = tuple(counts[present.name])
+    if task == "binary" and len(classes) > 2:
+        raise LaminaError(f"target {name!r} has {len(classes)} classes; a binary task has two")
     single = counts.filter(pl.col("rows") == 1)[present.name]
     if len(single):
+        what = "the class {} has" if len(single) == 1 else "the classes {} each have"
         raise LaminaError(
-            f"target {name!r}: the class {_listed(tuple(single))} has a single row, which cannot be in "
-            "training and in test at once; leave the row out, join the class with another, or give the task "
+            f"target {name!r}: {what.format(_listed(tuple(single)))} a single row, which cannot be in "
+            "training and in test at once; leave it out, join the class with another, or give the task "
             "'regression' if the target is a quantity"
         )
-    classes = tuple(counts[present.name])
-    kind = "binary" if len(classes) == 2 else "multiclass"
-    if task == "binary" and kind != task:
-        raise LaminaError(f"target {name!r} has {len(classes)} classes; a binary task has two")
-    return Target(name, kind, classes)
+    return Target(name, "binary" if len(classes) == 2 else "multiclass", classes)
 
 
 def _labels(series: pl.Series, kind: type) -> pl.Series:

@@ -86,7 +86,7 @@ def make_task(
     target = _target_column(frame, source, target)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     _require_columns(frame, ignore)
-    present = target_values(frame[target]).is_not_null()
+    present = target_values(frame[target], task).is_not_null()
     found = infer_target(frame[target], target, task)
     kept = frame.filter(present)
     if kept.height < LEAST_ROWS:
@@ -94,7 +94,8 @@ def make_task(
     features = kept.drop({target, *ignore})
     schema = infer_schema(features)
     if not schema.used:
-        raise LaminaError(f"no column is left to predict {target!r} from; {schema.left_out}")
+        why = schema.left_out or "the table has no other"
+        raise LaminaError(f"no column is left to predict {target!r} from; {why}")
     y = found.encode(kept[target])
     return Task(
         name=name or _name(source),
