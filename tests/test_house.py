@@ -10,10 +10,12 @@ import resource
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from lamina.catalog import KINDS, systems
 
@@ -103,9 +105,6 @@ def test_the_citation_file_can_be_read():
 
 
 def test_constraints_pin_each_core_dependency_within_its_range():
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
     lines = [line for line in text("constraints.txt").splitlines() if not line.startswith("#")]
     pins = {canonicalize_name(name): pin for name, _, pin in (line.partition("==") for line in lines)}
     project = tomllib.loads(text("pyproject.toml"))["project"]
@@ -115,7 +114,24 @@ def test_constraints_pin_each_core_dependency_within_its_range():
         r for r in map(Requirement, wanted) if pins.get(canonicalize_name(r.name), "") not in r.specifier
     ]
     assert not missing
-    assert pins["torch"] == "2.13.0"
+    assert pins[canonicalize_name("torch")] == "2.13.0"
+
+
+def needed(name: str, found: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The packages that a package needs without its extras, itself among them, as they are installed."""
+    name = canonicalize_name(name)
+    if name in found:
+        return found
+    found |= {name}
+    for line in requires(name) or []:
+        requirement = Requirement(line)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            found = needed(requirement.name, found)
+    return found
+
+
+def test_the_core_needs_at_most_25_packages_beyond_those_of_torch():
+    assert len(needed("lamina") - needed("torch") - {"lamina"}) <= 25
 
 
 def mirrored(module: Path) -> bool:
