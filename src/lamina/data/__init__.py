@@ -1,0 +1,1 @@
+"""Tables of any kind become tasks: reading, schema, target, preprocessing, splits."""
