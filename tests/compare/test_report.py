@@ -81,8 +81,12 @@ def summary_of(name: str = "breast-cancer", higher: bool = True, seed: int = 0) 
         )
     judged = judge(
         [Entry(e["name"], e["scores"], e["params"], e["fit_seconds"], e["name"] in RIVALS) for e in entries],
-        metric="roc_auc" if higher else "rmse", higher_is_better=higher, rope=rope, splits=SPLITS, seeds=SEEDS,
-    )  # fmt: skip
+        metric="roc_auc" if higher else "rmse",
+        higher_is_better=higher,
+        rope=rope,
+        splits=SPLITS,
+        seeds=SEEDS,
+    )
     return {
         "lamina": "0.1.0",
         "data": {"name": name, "rows": 569, "features": 30, "target": "diagnosis"},
@@ -216,8 +220,9 @@ def test_text_table_and_plot_have_one_order(tmp_path: Path, higher: bool) -> Non
     assert (
         figure["layout"]["yaxis"]["range"][0] > figure["layout"]["yaxis"]["range"][1]
     )  # the first line is on top
+    (spoken,) = re.findall(r'id="s0-intervals" role="img" aria-label="([^"]*)"', text_of(path))
     for name in drawn:
-        assert name in re.search(r'id="s0-intervals" role="img" aria-label="([^"]*)"', text_of(path))[1]  # type: ignore[index]
+        assert name in spoken
     assert ("higher is better" in text_of(path)) == higher
     assert ("lower is better" in text_of(path)) != higher
 
@@ -229,7 +234,9 @@ def test_the_order_of_the_summary_does_not_matter(tmp_path: Path) -> None:
     a, b = write_report(s, tmp_path / "a.html"), write_report(t, tmp_path / "b.html")
     assert figures_of(a) == figures_of(b)
     tables = [re.search(r'aria-label="Leaderboard.*?</table>', text_of(p), re.DOTALL) for p in (a, b)]
-    assert tables[0] and tables[1] and tables[0][0] == tables[1][0]
+    assert tables[0]
+    assert tables[1]
+    assert tables[0][0] == tables[1][0]
 
 
 def test_the_dots_carry_the_places_of_the_leaderboard(tmp_path: Path) -> None:
@@ -284,8 +291,9 @@ def test_the_report_says_what_the_summary_says(tmp_path: Path) -> None:
     s = summary_of()
     text = html.unescape(text_of(write_report(s, tmp_path / "r.html")))
     for wanted in (
-        s["verdict"]["sentence"].removeprefix("Not decided: "), "569 rows", "20,000", "torch", "2.13.0", s["command"],
-        "left out: an id", "one-hot, 4 values", "learning rate 0.003", "kan (2), fan (1)", "arXiv:2400.00003", "JMLR",
+        s["verdict"]["sentence"].removeprefix("Not decided: "), "569 rows", "20,000", "torch", "2.13.0",
+        s["command"], "left out: an id", "one-hot, 4 values", "learning rate 0.003", "kan (2), fan (1)",
+        "arXiv:2400.00003", "JMLR",
     ):  # fmt: skip
         assert wanted in text, wanted
     assert text.index('class="verdict"') < text.index("Leaderboard")
@@ -371,10 +379,15 @@ BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
 )
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-WATCH = "<script>window.faults = []; addEventListener('error', e => faults.push(String(e.message)));" + "".join(
-    f"{{ const old = console.{kind}; console.{kind} = (...a) => {{ faults.push(a.join(' ')); old(...a); }}; }}"
-    for kind in ("error", "warn")
-) + "addEventListener('securitypolicyviolation', e => faults.push('blocked ' + e.blockedURI));</script>"  # fmt: skip
+WATCH = """<script>
+window.faults = [];
+addEventListener('error', e => faults.push(e.message));
+addEventListener('securitypolicyviolation', e => faults.push('blocked ' + e.blockedURI));
+for (const kind of ['error', 'warn']) {
+  const old = console[kind];
+  console[kind] = (...said) => { faults.push(said.join(' ')); old(...said); };
+}
+</script>"""
 PROBE = """<script>addEventListener('load', () => setTimeout(() => {
   document.querySelectorAll('details').forEach(box => { box.open = true; });
   setTimeout(() => {
@@ -384,7 +397,8 @@ PROBE = """<script>addEventListener('load', () => setTimeout(() => {
     parent.postMessage(JSON.stringify({
       faults, plots: plots.length, drawn: plots.filter(p => p.querySelector('.main-svg')).length,
       width: document.documentElement.scrollWidth, inner: innerWidth, title: document.title,
-      wide: wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120)), resources: performance.getEntriesByType('resource').length,
+      wide: wide.slice(0, 3).map(e => e.outerHTML.slice(0, 120)),
+      resources: performance.getEntriesByType('resource').length,
     }), '*');
   }, 1500);
 }, 500));</script>"""
@@ -404,7 +418,8 @@ def browse(report: Path, folder: Path, width: int) -> dict[str, Any]:
         [
             str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=15000", "--enable-logging=stderr", "--v=0",
+            f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=15000",
+            "--enable-logging=stderr", "--v=0",
             "--window-size=1200,1000", "--dump-dom", (folder / "frame.html").as_uri(),
         ],
         capture_output=True, text=True, timeout=120, check=False,
@@ -412,8 +427,7 @@ def browse(report: Path, folder: Path, width: int) -> dict[str, Any]:
     found = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
     assert found[1], done.stderr[-2000:]
-    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(html.unescape(found[1]))
+    return json.loads(html.unescape(found[1])) | {"console": re.findall(r".*CONSOLE.*", done.stderr)}
 
 
 @needs_browser
@@ -421,7 +435,7 @@ def browse(report: Path, folder: Path, width: int) -> dict[str, Any]:
 @pytest.mark.parametrize("make", [summary_of, bad_summary, bare_summary])
 def test_a_browser_shows_all_of_a_report(tmp_path: Path, make: Any, width: int) -> None:
     found = browse(write_report(make(), tmp_path / "report.html"), tmp_path, width)
-    assert found["faults"] == []
+    assert found["faults"] == found["console"] == []
     assert found["drawn"] == found["plots"] == {summary_of: 6, bad_summary: 6, bare_summary: 0}[make]
     assert found["inner"] == width
     assert found["width"] <= width, found["wide"]
@@ -434,7 +448,28 @@ def test_a_browser_shows_all_of_a_report(tmp_path: Path, make: Any, width: int) 
 def test_a_browser_shows_all_of_several_studies(tmp_path: Path) -> None:
     summaries = [summary_of(f"data {i}", bool(i % 2), i) for i in range(2)] + [bad_summary()]
     found = browse(write_reports(summaries, tmp_path / "report.html"), tmp_path, 400)
-    assert found["faults"] == []
+    assert found["faults"] == found["console"] == []
     assert found["drawn"] == found["plots"] == 1 + 3 * 6
     assert found["width"] <= 400, found["wide"]
     assert found["resources"] == 0
+
+
+@needs_browser
+def test_the_browser_would_notice(tmp_path: Path) -> None:
+    """A report made wrong on purpose: each of the faults that the tests above look for is found."""
+    path = write_report(summary_of(), tmp_path / "report.html")
+    wrong = (
+        "<div style='width:700px'>wide</div><img alt='' src='https://example.org/x.png'>"
+        "<div class=plot data-source=none></div>"
+        "<script>console.error('told'); document.title = 'owned';</script>"
+    )
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("<footer>", wrong + "<footer>"), encoding="utf-8"
+    )
+    found = browse(path, tmp_path, 400)
+    assert {"told", "blocked https://example.org/x.png"} <= set(found["faults"])
+    assert any("told" in line for line in found["console"])
+    assert found["width"] >= 700
+    assert "wide" in found["wide"][0]
+    assert found["drawn"] < found["plots"]
+    assert found["title"] == "owned"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lamina.compare.statistics import corrected_t_test, correlated_t_probabilities
 from lamina.compare.verdict import Entry, Verdict, judge
-from lamina.compare.wording import duration, listed, number, printed
+from lamina.compare.wording import duration, listed, number, printed, short
 from lamina.errors import LaminaError
 
 SPLITS, SEEDS = 5, 2
@@ -132,7 +132,7 @@ def test_not_decided_says_how_many_splits_would() -> None:
 
 def test_not_decided_says_when_splits_would_not_help() -> None:
     v = verdict(entry("fan", 0.99), entry("kan", 0.98, OTHER))
-    assert "more splits alone would not decide between fan and kan" in v.sentence
+    assert "more splits alone would not settle fan against kan" in v.sentence
     assert "safe choice" not in v.sentence
 
 
@@ -252,4 +252,5 @@ def test_phrases() -> None:
         "a, b, c and d",
         "a, b, c and 3 others",
     ]
+    assert [short(n) for n in (850, 19_840, 1.2e6)] == ["850", "19.8k", "1.2M"]
     assert [printed(m) for m in ("roc_auc", "balanced_accuracy")] == ["ROC AUC", "balanced accuracy"]

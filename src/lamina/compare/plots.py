@@ -7,6 +7,7 @@ Texts from outside are escaped, because plotly reads some HTML in its labels.
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from lamina.compare.leaderboard import Row
 from lamina.compare.statistics import groups
-from lamina.compare.wording import duration, number, printed
+from lamina.compare.wording import duration, number, printed, short
 
 Figure = dict[str, Any]
 LONGEST_LABEL = 24
@@ -127,7 +128,7 @@ def against(rows: Sequence[Row], cost: str, title: str, metric: str, rope: float
     costs = [float(getattr(row, cost)) for row in known]
     low, high = np.log10(min(costs)), np.log10(max(costs))
     room = max(0.15, 0.08 * (high - low))
-    say = duration if cost == "seconds" else "{:,.0f}".format
+    say = duration if cost == "seconds" else short
     trace = {
         "type": "scatter",
         "mode": "markers+text",
@@ -143,7 +144,13 @@ def against(rows: Sequence[Row], cost: str, title: str, metric: str, rope: float
         "hovertext": [f"{_interval_text(r, rope)}<br>{say(c)}" for r, c in zip(known, costs, strict=True)],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
-    axis = {"type": "log", "title": {"text": title}, "range": [low - room, high + room], "nticks": 5}
+    axis: dict[str, Any] = {"type": "log", "title": {"text": title}, "range": [low - room, high + room]}
+    decades = range(math.floor(low - room), math.ceil(high + room))
+    ticks = [
+        d * 10.0**e for e in decades for d in (1, 2, 5) if low - room <= e + math.log10(d) <= high + room
+    ]
+    if ticks:
+        axis |= {"tickmode": "array", "tickvals": ticks, "ticktext": [say(tick) for tick in ticks]}
     return {
         "data": [trace],
         "layout": _layout(280, xaxis=axis, yaxis={"title": {"text": printed(metric)}, "nticks": 6}),
@@ -239,7 +246,7 @@ def ranks(names: Sequence[str], mean_ranks: Sequence[float], cd: float) -> Figur
         mean_ranks: in the same order.
         cd: the critical difference.
     """
-    k = len(names)
+    k, step = len(names), 0.05 * (len(names) + 1)
     bars = [group for group in groups(mean_ranks, cd) if len(group) > 1]
     dots = {
         "type": "scatter",
@@ -254,9 +261,9 @@ def ranks(names: Sequence[str], mean_ranks: Sequence[float], cd: float) -> Figur
         {
             "type": "scatter",
             "mode": "lines",
-            "x": [k + 0.35 + 0.25 * at] * 2,
+            "x": [k + step * (at + 1)] * 2,
             "y": [group[0] - 0.2, group[-1] + 0.2],
-            "line": {"color": "$ink", "width": 4},
+            "line": {"color": "$ink", "width": 3},
             "hovertemplate": "not distinguishable<extra></extra>",
         }
         for at, group in enumerate(bars)
@@ -266,16 +273,17 @@ def ranks(names: Sequence[str], mean_ranks: Sequence[float], cd: float) -> Figur
         "mode": "lines+text",
         "x": [1, 1 + cd],
         "y": [-1, -1],
-        "text": ["", f" CD {cd:.2f}"],
-        "textposition": "middle right",
+        "text": ["", f"CD {cd:.2f}"],
+        "textposition": "top left",
         "textfont": {"color": "$ink"},
         "line": {"color": "$ink", "width": 2},
         "hoverinfo": "skip",
     }
     axis = {
         "title": {"text": "mean rank (1 is best)"},
-        "range": [0.7, max(k, 1 + cd) + 0.5 + 0.25 * len(bars)],
-        "nticks": 8,
+        "range": [0.7, max(k, 1 + cd) + step * (len(bars) + 1)],
+        "tickmode": "array",
+        "tickvals": list(range(1, k + 1, max(1, round(k / 6)))),
     }
-    vertical = {**_names(names), "range": [k - 0.5, -1.6]}
+    vertical = {**_names(names), "range": [k - 0.5, -2.0]}
     return {"data": [dots, *joined, ruler], "layout": _layout(100 + 27 * k, xaxis=axis, yaxis=vertical)}

@@ -10,7 +10,7 @@ import numpy as np
 from lamina.compare.leaderboard import Summary, leaderboard
 from lamina.compare.statistics import critical_difference, friedman, holm_wilcoxon
 
-PICK = "lamina's pick"
+PICK = "Lamina's pick"
 
 
 @dataclass(frozen=True)

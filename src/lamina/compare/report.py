@@ -21,7 +21,7 @@ from lamina.compare import plots
 from lamina.compare.leaderboard import Row, Summary, leaderboard
 from lamina.compare.plots import Figure
 from lamina.compare.ranking import Ranking, ranking
-from lamina.compare.wording import duration, listed, number, printed
+from lamina.compare.wording import duration, listed, number, printed, short
 from lamina.errors import LaminaError
 
 
@@ -139,20 +139,10 @@ def _study(summary: Summary, id: str) -> Study:
 
 def _ranks(rank: Ranking) -> Plot:
     caption = (
-        f"Mean ranks over {len(rank.means)} data sets. Methods that share a bar on the right cannot be "
-        f"told apart: their mean ranks are less than the critical difference of {rank.cd:.2f} apart (Nemenyi, 5 %)."
+        f"Mean ranks over {len(rank.means)} data sets. Methods that share a bar on the right cannot be told "
+        f"apart: they are less than the critical difference of {rank.cd:.2f} apart (Nemenyi, 5 %)."
     )
     return _plot("ranks", plots.ranks(rank.names, rank.mean_ranks, rank.cd), caption, caption)
-
-
-def _short(value: float | None) -> str:
-    """A large number as people say it: 19.8k, 1.2M."""
-    if value is None:
-        return "–"
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit:
-            return f"{value / unit:.3g}{name}"
-    return f"{value:,.0f}"
 
 
 def _setting(setting: Mapping[str, Any] | None) -> str:
@@ -181,7 +171,7 @@ def _environment() -> Environment:
     )
     env.filters |= {
         "score": lambda value, rope: "–" if value is None else number(value, rope),
-        "short": _short,
+        "short": lambda value: "–" if value is None else short(value),
         "duration": lambda seconds: "–" if seconds is None else duration(seconds),
         "metric": printed,
         "direction": _direction,

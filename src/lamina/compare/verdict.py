@@ -204,7 +204,7 @@ def _outlook(case: _Case, best: str, unsettled: Sequence[str]) -> str:
     ]
     hard = [name for name, n in zip(unsettled, needed, strict=True) if n is None]
     if hard:
-        return f"more splits alone would not decide between {best} and {listed(hard)}"
+        return f"more splits alone would not settle {best} against {listed(hard)}"
     most = max(n for n in needed if n is not None)
     return f"about {most} splits instead of {case.splits} would decide, if the differences stay as they are"
 

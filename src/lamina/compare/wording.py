@@ -20,6 +20,14 @@ def number(value: float, rope: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def short(value: float) -> str:
+    """A large number as people say it: 850, 19.8k, 1.2M."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:,.0f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them: 0.42 s, 8.1 s, 3.5 min, 2.0 h."""
     if seconds < 120:
