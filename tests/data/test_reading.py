@@ -26,17 +26,19 @@ def refused(source, message):
     assert re.search(message, text), text
 
 
-@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "tsv", "parquet", "arrow", "feather", "ipc", "CSV"])
+@pytest.mark.parametrize(
+    "suffix", ["csv", "csv.gz", "tsv", "parquet", "arrow", "feather", "ipc", "TSV", "csv.GZ"]
+)
 def test_every_format_gives_the_same_table(tmp_path, suffix):
     path = tmp_path / f"t.{suffix}"
-    if suffix == "csv.gz":
+    if suffix.lower() == "csv.gz":
         path.write_bytes(gzip.compress(FRAME.write_csv().encode()))
     elif suffix == "parquet":
         FRAME.write_parquet(path)
     elif suffix in ("arrow", "feather", "ipc"):
         FRAME.write_ipc(path)
     else:
-        FRAME.write_csv(path, separator="\t" if suffix == "tsv" else ",")
+        FRAME.write_csv(path, separator="\t" if suffix.lower() == "tsv" else ",")
     assert_frame_equal(read_table(path), FRAME)
     assert_frame_equal(read_table(str(path)), FRAME)
 

@@ -56,7 +56,7 @@ def _read_file(path: Path) -> pl.DataFrame:
         if name.endswith(".parquet"):
             frame = pl.read_parquet(path, glob=False)
         elif name.endswith((".csv", ".tsv", ".gz")):
-            frame = _read_text(path, "\t" if ".tsv" in path.suffixes else None)
+            frame = _read_text(path, "\t" if name.endswith((".tsv", ".tsv.gz")) else None)
         else:
             frame = pl.read_ipc(path)
     except (OSError, EOFError, zlib.error, pl.exceptions.PolarsError) as error:
@@ -79,7 +79,7 @@ def _no_such(path: Path) -> LaminaError:
 
 
 def _read_text(path: Path, separator: str | None) -> pl.DataFrame:
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    raw = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
     text = _decode(raw)
     if not text.strip():
         raise LaminaError(f"{str(path)!r} is empty; a table with a header and rows is expected")
