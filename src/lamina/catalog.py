@@ -27,7 +27,9 @@ from lamina.errors import LaminaError, unknown
 
 KINDS = ("layer", "network", "rule", "method")
 GROUP = "lamina.systems"
-_DECORATED = re.compile(rf"^@(?P<kind>{'|'.join(KINDS)})\((?:.*?)^class (?P<cls>\w+)", re.MULTILINE | re.DOTALL)
+_DECORATED = re.compile(
+    rf"^@(?P<kind>{'|'.join(KINDS)})\((?:.*?)^class (?P<cls>\w+)", re.MULTILINE | re.DOTALL
+)
 T = TypeVar("T", bound=type)
 
 
@@ -60,7 +62,9 @@ class System:
 def _declare(kind: str, domain: str, summary: str, paper: str) -> Callable[[T], T]:
     def mark(cls: T) -> T:
         name = cls.__module__.rpartition(".")[2]
-        setattr(cls, "__lamina__", System(name, kind, domain, summary, paper, cls.__module__, cls.__qualname__))  # noqa: B010
+        setattr(
+            cls, "__lamina__", System(name, kind, domain, summary, paper, cls.__module__, cls.__qualname__)
+        )  # noqa: B010
         return cls
 
     return mark
@@ -86,7 +90,9 @@ def _facts(path: Path, module: str) -> Iterator[System]:
             yield System(name=path.stem, kind=match["kind"], module=module, qualname=match["cls"], **facts)
         except (ValueError, TypeError) as error:
             wanted = ", ".join(f.name for f in fields(System) if f.name in ("domain", "summary", "paper"))
-            raise LaminaError(f"{path}: the facts of {match['cls']} have to be the literals {wanted}: {error}") from error
+            raise LaminaError(
+                f"{path}: the facts of {match['cls']} have to be the literals {wanted}: {error}"
+            ) from error
 
 
 def _walk(package: str) -> Iterator[System]:
@@ -131,5 +137,6 @@ def table_networks() -> list[str]:
     return [
         s.name
         for s in systems().values()
-        if (s.kind == "network" and s.domain in ("tables", "any")) or (s.kind == "layer" and s.domain == "any")
+        if (s.kind == "network" and s.domain in ("tables", "any"))
+        or (s.kind == "layer" and s.domain == "any")
     ]

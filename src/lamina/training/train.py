@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lamina.errors import LaminaError
-from lamina.fit.fleet import Fleet
-from lamina.fit.loss import member_loss
-from lamina.fit.optimiser import AdamW
-from lamina.fit.setting import Setting
+from lamina.training.fleet import Fleet
+from lamina.training.loss import member_loss
+from lamina.training.optimiser import AdamW
+from lamina.training.setting import Setting
 
 
 class OutOfTime(Exception):
@@ -131,9 +131,23 @@ class _Run:
     """The state of a training between two steps."""
 
     def __init__(
-        self, fleet: Fleet, members: Sequence[Member], x: Tensor, y: Tensor, weight: Tensor | None, recipe: Recipe, seed: int
+        self,
+        fleet: Fleet,
+        members: Sequence[Member],
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        recipe: Recipe,
+        seed: int,
     ) -> None:
-        self.fleet, self.members, self.x, self.y, self.weight, self.recipe = fleet, members, x, y, weight, recipe
+        self.fleet, self.members, self.x, self.y, self.weight, self.recipe = (
+            fleet,
+            members,
+            x,
+            y,
+            weight,
+            recipe,
+        )
         self.seed = seed
         settings = [m.setting for m in members]
         device = fleet.device
@@ -160,7 +174,9 @@ class _Run:
         """(members, batch) rows of this step. They depend on the members' seeds and the step alone."""
         epoch, at = divmod(self.step, self.epoch_steps)
         if epoch != self.epoch:
-            orders = [np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows] for m in self.members]
+            orders = [
+                np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows] for m in self.members
+            ]
             self.epoch, self.order = epoch, torch.from_numpy(np.stack(orders)).to(self.fleet.device)
         return self.order[:, at * self.batch : (at + 1) * self.batch]
 
@@ -169,13 +185,15 @@ class _Run:
         index = self.indices()
         weight = None if self.weight is None else self.weight[index]
         self.live.requires_grad_(True)
-        with torch.autocast(self.fleet.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+        with torch.autocast(
+            self.fleet.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
+        ):
             output = self.fleet.forward(self.live, self.x[index], training=True)
         loss = member_loss(output, self.y[index], weight)
         (gradient,) = torch.autograd.grad(loss.sum(), self.live)
         self.live.requires_grad_(False)
         norm = gradient.norm(dim=1, keepdim=True)
-        gradient *= (self.recipe.clip / norm.clamp_min(self.recipe.clip))
+        gradient *= self.recipe.clip / norm.clamp_min(self.recipe.clip)
         self.optimiser.step(gradient, self.peak * self.recipe.factor(self.step, self.steps))
         self.step += 1
         horizon = self.recipe.averaging * self.step
@@ -210,14 +228,18 @@ class _Run:
                 improved.append(i)
         self.best[improved] = self.average[improved]
         wait = self.recipe.patience * self.steps / self.every
-        return any(not t.diverged and (not self.judged or len(t.train) - 1 - t.best < wait) for t in self.traces)
+        return any(
+            not t.diverged and (not self.judged or len(t.train) - 1 - t.best < wait) for t in self.traces
+        )
 
     def save(self, path: Path) -> None:
         """Write a checkpoint under a temporary name, then rename it."""
         tensors = {"live": self.live, "average": self.average, "best": self.best, **self.optimiser.state()}
         meta = {"step": self.step, "asked": self.asked(), "traces": [asdict(t) for t in self.traces]}
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)})
+        save_file(
+            {k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)}
+        )
         os.replace(temporary, path)
 
     def load(self, path: Path) -> None:

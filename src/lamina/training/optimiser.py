@@ -26,7 +26,11 @@ class AdamW:
     """
 
     def __init__(
-        self, parameters: Tensor, weight_decay: Tensor, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        parameters: Tensor,
+        weight_decay: Tensor,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
     ) -> None:
         self.parameters, self.weight_decay, self.betas, self.eps = parameters, weight_decay, betas, eps
         self.mean = torch.zeros_like(parameters)

@@ -1,0 +1,387 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from lamina import __version__, catalog
+from lamina.errors import LaminaError
+
+if TYPE_CHECKING:
+    from lamina.study.compare import Progress
+    from lamina.study.study import Study
+
+BAD_INPUT, BROKEN_OFF = 2, 130
+
+app = App(
+    name="lamina",
+    version=__version__,
+    help="Find out which multi-layer network helps on your data.",
+    help_format="plaintext",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an input that cannot be used ends with one line and exit code 2, without a traceback."""
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except (LaminaError, CycloptsError) as error:
+        _end(str(error), BAD_INPUT)
+    except KeyboardInterrupt:
+        _end("broken off; what is finished is kept, --resume goes on", BROKEN_OFF)
+    except (OSError, sqlite3.OperationalError) as error:
+        _end(f"{error}; what is finished is kept, --resume goes on", 1)
+
+
+def _end(message: str, code: int) -> None:
+    print(f"lamina: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+@app.command
+def compare(
+    data: str,
+    *,
+    target: str | None = None,
+    networks: str = "all",
+    rivals: str = "all",
+    rules: str = "backprop",
+    params: int = 20_000,
+    splits: int = 5,
+    seeds: int = 3,
+    settings: int = 8,
+    time: str | None = None,
+    out: Path | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    metric: str | None = None,
+    ignore: str = "",
+    task: str | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+) -> None:
+    """Compare networks on a table and say which to use.
+
+    Args:
+        data: a CSV (gzipped too), Parquet or Arrow file, or the name of a bundled data set (see: lamina data).
+        target: the column to predict.
+        networks: names with commas between them, or all.
+        rivals: what the networks are judged against: names, all, or none.
+        rules: learning rules.
+        params: the budget of parameters of every network.
+        splits: folds of a repeated 5-fold cross-validation.
+        seeds: initialisations per split.
+        settings: settings of learning rate, weight decay and dropout that each network may choose from.
+        time: start nothing new after this time, such as 90s, 10m or 2h.
+        out: the folder of the study; lamina-NAME by default.
+        resume: go on with the study in the folder, or help another process that works on it.
+        json: print the summary as JSON, and nothing else, on standard output.
+        quick: a first look: at most 2 splits, 2 seeds, 3 settings and 4,000 rows.
+        metric: roc_auc, accuracy, balanced_accuracy, macro_auc, log_loss, rmse, mae or r2.
+        ignore: columns to leave out, with commas between them.
+        task: binary, multiclass or regression; found from the target by default.
+        device: auto, cpu, cuda or mps.
+        jobs: processes; as many as cores by default.
+    """
+    from lamina.study.compare import compare as run
+
+    with _bar() as progress:
+        study = run(
+            data,
+            target,
+            networks=networks,
+            rivals=rivals,
+            rules=rules,
+            params=params,
+            splits=splits,
+            seeds=seeds,
+            settings=settings,
+            time=time,
+            out=out,
+            resume=resume,
+            quick=quick,
+            metric=metric,
+            ignore=[name.strip() for name in ignore.split(",") if name.strip()],
+            task=task,
+            device=device,
+            jobs=jobs,
+            progress=progress,
+        )
+        _ = study.best
+    if json:
+        print((study.folder / "summary.json").read_text(encoding="utf-8"))
+    else:
+        _show_study(study)
+
+
+@app.command
+def fit(
+    data: str,
+    *,
+    target: str | None = None,
+    network: str,
+    out: Path,
+    params: int = 20_000,
+    seeds: int = 3,
+    settings: int = 8,
+    ignore: str = "",
+    task: str | None = None,
+    device: str = "auto",
+) -> None:
+    """Train one network on all rows of a table and write a model folder.
+
+    Args:
+        data: a CSV (gzipped too), Parquet or Arrow file, or the name of a bundled data set.
+        target: the column to predict.
+        network: its name, see: lamina list.
+        out: the model folder to write.
+        params: the budget of parameters.
+        seeds: members of the model, whose predictions are averaged.
+        settings: settings of learning rate, weight decay and dropout to choose from.
+        ignore: columns to leave out, with commas between them.
+        task: binary, multiclass or regression; found from the target by default.
+        device: auto, cpu, cuda or mps.
+    """
+    from lamina.data.task import make_task
+    from lamina.model import fit_model
+    from lamina.training import draw_settings
+
+    learnt = make_task(
+        data, target, ignore=[name.strip() for name in ignore.split(",") if name.strip()], task=task
+    )
+    with _bar() as progress:
+        model = fit_model(
+            learnt,
+            network,
+            settings=draw_settings(settings),
+            params=params,
+            seeds=seeds,
+            device=device,
+            progress=lambda done, planned: progress.share(network, done / planned),
+        )
+    model.save(out)
+    print(f"{network} for {learnt.target.name} ({learnt.kind}), {learnt.rows} rows: {out}")
+
+
+@app.command
+def predict(model: Path, data: str, *, out: Path | None = None, device: str = "auto") -> None:
+    """Predict new rows with a model folder: one CSV row each, with the class probabilities of a classification.
+
+    Args:
+        model: a folder that lamina fit or lamina compare wrote.
+        data: a table with the columns that the model was trained on; others are ignored.
+        out: the CSV file to write; standard output by default.
+        device: auto, cpu, cuda or mps.
+    """
+    import polars as pl
+
+    from lamina.data.reading import read_table
+    from lamina.model import Model
+
+    loaded, table = Model.load(model, device), read_table(data)
+    columns: dict[str, Any] = {"prediction": loaded.predict(table)}
+    if loaded.head.classes:
+        probabilities = loaded.predict_proba(table)
+        columns |= {f"probability_{c}": probabilities[:, i] for i, c in enumerate(loaded.target.classes)}
+    frame = pl.DataFrame(columns)
+    if out is None:
+        print(frame.write_csv(), end="")
+    else:
+        frame.write_csv(out)
+        print(f"{len(frame)} predictions: {out}")
+
+
+@app.command(name="list")
+def list_(
+    pattern: str = "*",
+    *,
+    kind: str | None = None,
+    domain: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """List the systems of the catalogue.
+
+    Args:
+        pattern: part of a name, or a pattern such as res*.
+        kind: layer, network, rule or method.
+        domain: tables, images, sequences, ... or any.
+        json: print JSON.
+    """
+    from dataclasses import asdict
+    from fnmatch import fnmatch
+
+    if kind is not None and kind not in catalog.KINDS:
+        raise LaminaError(f"kind {kind!r} is not known; kinds are: {', '.join(catalog.KINDS)}")
+    pattern = pattern if any(c in pattern for c in "*?[") else f"*{pattern}*"
+    found = [
+        s
+        for s in catalog.systems().values()
+        if fnmatch(s.name, pattern) and kind in (None, s.kind) and domain in (None, s.domain)
+    ]
+    if json:
+        _print_json([asdict(s) for s in found])
+    elif not found:
+        asked = ", ".join(x for x in (pattern, kind, domain) if x)
+        raise LaminaError(f"no system fits {asked}; `lamina list` shows all {len(catalog.systems())}")
+    else:
+        _print_table(
+            ("name", "kind", "domain", "what it is"), [(s.name, s.kind, s.domain, s.summary) for s in found]
+        )
+
+
+@app.command
+def show(name: str) -> None:
+    """Show one system: what it is, its paper, its arguments.
+
+    Args:
+        name: as lamina list shows it.
+    """
+    import inspect
+
+    system = catalog.find(name)
+    cls = system.load()
+    print(f"{system.name}: {system.summary} ({system.kind}, {system.domain})")
+    print(f"{system.module}.{system.qualname}{inspect.signature(cls)}")
+    if system.paper:
+        print(system.paper)
+    print(f"\n{inspect.getdoc(cls)}")
+
+
+@app.command
+def report(*folders: Path, out: Path | None = None) -> None:
+    """Write the report of a study again, or one report on several studies with their critical-difference diagram.
+
+    Args:
+        folders: folders of studies, or a folder that holds such.
+        out: the HTML file; report.html in the folder by default.
+    """
+    from lamina.study.report import write_report, write_reports
+    from lamina.study.study import REPORT, SUMMARY, Study
+
+    if not folders:
+        raise LaminaError("name the folder of a study")
+    inner = [p.parent for f in folders if not (f / SUMMARY).is_file() for p in sorted(f.glob(f"*/{SUMMARY}"))]
+    studies = [Study.open(f) for f in [*(f for f in folders if (f / SUMMARY).is_file() or not inner), *inner]]
+    path = out or folders[0] / REPORT
+    summaries = [s.summary for s in studies]
+    print(write_report(summaries[0], path) if len(studies) == 1 else write_reports(summaries, path))
+
+
+@app.command
+def data() -> None:
+    """List the data sets that come along."""
+    from lamina.data.bundled import BUNDLED
+
+    rows = [(b.name, str(b.rows), str(b.features), b.task, b.target, b.summary) for b in BUNDLED.values()]
+    _print_table(("name", "rows", "columns", "task", "target", "what it is"), rows)
+
+
+class _Bar:
+    """A progress bar on standard error, with the time left."""
+
+    def __init__(self, progress: Any) -> None:
+        self.progress, self.task = progress, progress.add_task("reading", total=1.0)
+
+    def __call__(self, progress: Progress) -> None:
+        job = progress.job
+        self.share(f"{job.system}, split {job.split + 1}" if job else "waiting", progress.done)
+
+    def share(self, text: str, done: float) -> None:
+        self.progress.update(self.task, description=text, completed=done)
+
+
+@contextmanager
+def _bar() -> Iterator[_Bar]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description:<30}"), BarColumn(), TaskProgressColumn())
+    left = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, *left, console=Console(stderr=True), transient=True) as progress:
+        yield _Bar(progress)
+
+
+def _show_study(study: Study) -> None:
+    summary, verdict = study.summary, study.verdict
+    data = summary["data"]
+    print(
+        f"{data['name']}: {summary['rows']} rows, {data['features']} columns, {summary['task']} target {data['target']!r}; "
+        f"{summary['splits']} splits x {summary['seeds']} seeds, {summary['n_settings']} settings, {summary['params']} parameters\n"
+    )
+    arrow = "higher is better" if summary["higher_is_better"] else "lower is better"
+    rows = [
+        (
+            r["name"],
+            r["kind"],
+            _number(r[summary["metric"]]),
+            f"{_number(r['low'])} to {_number(r['high'])}",
+            "" if r["params"] is None else f"{r['params']:,}",
+            f"{r['fit_seconds']:.2f}",
+            str(r["diverged"] or ""),
+        )
+        for r in study.leaderboard().iter_rows(named=True)
+    ]
+    _print_table(
+        (
+            "name",
+            "kind",
+            f"{summary['metric']} ({arrow})",
+            "95 % interval",
+            "parameters",
+            "seconds",
+            "diverged",
+        ),
+        rows,
+        numbers=range(2, 7),
+    )
+    print(f"\n{verdict.sentence}")
+    for warning in [*verdict.warnings, *summary["warnings"]]:
+        print(f"Note: {warning}")
+    for error in summary["errors"]:
+        print(f"Left out: {error['network']}: {error['message']}")
+    if summary["undone"]:
+        print(f"Not done: {', '.join(summary['undone'])}; --resume goes on")
+    print(f"\nReport: {study.folder / 'report.html'}\nModel:  {study.folder / 'model'}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for i, title in enumerate(header):
+        table.add_column(title, justify="right" if i in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""Trained models: the members of a network, their preprocessing and their target, together and on disk."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from lamina import networks
+from lamina.data.encoder import Encoder
+from lamina.data.reading import read_table
+from lamina.data.splits import Split
+from lamina.data.target import Target
+from lamina.data.task import Task
+from lamina.errors import LaminaError
+from lamina.fold import Fold
+from lamina.training import Fleet, Head, Member, Recipe, Setting, Trace, choose_device, draw_settings, train
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that is needed to build a network again.
+
+    Attributes:
+        network: its name in the catalogue.
+        in_features, out_features: the numbers of its inputs and outputs.
+        categories: cardinalities of its last input columns, which hold category codes.
+        sizes: its width, and what else `lamina.networks.sizes_for` found.
+    """
+
+    network: str
+    in_features: int
+    out_features: int
+    categories: tuple[int, ...]
+    sizes: dict[str, int]
+
+    @classmethod
+    def sized(cls, network: str, encoder: Encoder, head: Head, params: int) -> Blueprint:
+        """The blueprint of a network for encoded rows, with the sizes that meet a budget of parameters.
+
+        Raises:
+            LaminaError: the network cannot be that small.
+        """
+        shape = {
+            "in_features": encoder.n_features,
+            "out_features": head.outputs,
+            "categories": encoder.cardinalities,
+        }
+        return cls(network, sizes=networks.sizes_for(network, params=params, **shape), **shape)
+
+    def build(self, *, dropout: float = 0.0, seed: int = 0) -> nn.Module:
+        """The network at the initialisation that the seed determines."""
+        return networks.create(
+            self.network,
+            in_features=self.in_features,
+            out_features=self.out_features,
+            categories=self.categories,
+            dropout=dropout,
+            seed=seed,
+            **self.sizes,
+        )
+
+
+def train_members(
+    fold: Fold,
+    blueprint: Blueprint,
+    settings: Sequence[Setting],
+    *,
+    recipe: Recipe,
+    device: str = "auto",
+    deadline: float = math.inf,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Fleet, list[Trace]]:
+    """Train one member per setting and seed as one fleet, setting by setting; see `lamina.training.train`."""
+    grid = [(setting, seed) for setting in settings for seed in range(fold.seeds)]
+    built = [blueprint.build(dropout=setting.dropout, seed=seed) for setting, seed in grid]
+    fleet = Fleet(built).to(choose_device(device))
+    traces = train(
+        fleet,
+        [Member(setting, seed, *fold.inner[seed]) for setting, seed in grid],
+        torch.from_numpy(fold.x),
+        torch.from_numpy(fold.head.encode(fold.task.y)),
+        recipe=recipe,
+        seed=fold.split.index,
+        deadline=deadline,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return fleet, traces
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network: an ensemble of the members of a fleet whose predictions are averaged.
+
+    Attributes:
+        blueprint, fleet: the network and its trained members.
+        encoder, head, target: from columns to its inputs, and from its outputs to the target.
+        about: what it was trained on and how, for `model.json`.
+    """
+
+    blueprint: Blueprint
+    fleet: Fleet
+    encoder: Encoder
+    head: Head
+    target: Target
+    about: dict[str, Any]
+
+    def _mean(self, data: Any) -> np.ndarray:
+        x = torch.from_numpy(self.encoder.transform(read_table(data))).to(self.fleet.device)
+        return self.head.decode(self.fleet.predict(x)).mean(0)
+
+    def predict(self, data: Any) -> np.ndarray:
+        """Predicted labels or values for a file or frame, (rows,). Columns that the model does not know are ignored.
+
+        Raises:
+            LaminaError: a column that the model needs is missing; all such are named.
+        """
+        mean = self._mean(data)
+        return self.target.decode(mean.argmax(1) if self.head.classes else mean)
+
+    def predict_proba(self, data: Any) -> np.ndarray:
+        """Class probabilities, (rows, classes), in the order of `target.classes`.
+
+        Raises:
+            LaminaError: the model is one of a regression.
+        """
+        if not self.head.classes:
+            raise LaminaError(
+                f"the model predicts the values of {self.target.name!r}, there are no probabilities"
+            )
+        return self._mean(data)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write a model folder: ``weights.safetensors``, ``encoder.safetensors`` and ``model.json``.
+
+        It is written beside its place and then renamed, so that there is never half a model.
+
+        Raises:
+            LaminaError: the folder exists and holds something else than a model.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / "model.json").is_file():
+            raise LaminaError(f"{str(folder)!r} exists and is not a model folder; choose another place")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        weights = {"parameters": self.fleet.parameters.cpu().numpy()}
+        weights |= {f"buffer.{name}": tensor.cpu().numpy() for name, tensor in self.fleet.buffers.items()}
+        save_file(weights, temporary / "weights.safetensors")
+        save_file(self.encoder.arrays(), temporary / "encoder.safetensors")
+        facts = {
+            "format": FORMAT,
+            "blueprint": asdict(self.blueprint),
+            "encoder": self.encoder.to_dict(),
+            "head": {k: v if math.isfinite(v) else None for k, v in self.head.to_dict().items()},
+            "target": self.target.to_dict(),
+            "about": self.about,
+        }
+        (temporary / "model.json").write_text(
+            json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8"
+        )
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(temporary, folder)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> Model:
+        """Read a model folder. Nothing in it is executed; files of the wrong form are refused.
+
+        Raises:
+            LaminaError: it is no model folder, or one of its files is missing, foreign or damaged.
+        """
+        folder = Path(folder)
+        if not (folder / "model.json").is_file():
+            raise LaminaError(f"{str(folder)!r} is not a model folder: model.json is missing")
+        try:
+            facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            if facts["format"] != FORMAT:
+                raise LaminaError(
+                    f"{str(folder)!r} has format {facts['format']}, this version reads {FORMAT}"
+                )
+            values = facts["blueprint"]
+            blueprint = Blueprint(**{**values, "categories": tuple(values["categories"])})
+            head = Head(**{k: v for k, v in facts["head"].items() if v is not None})
+            encoder = Encoder.from_parts(facts["encoder"], load_file(folder / "encoder.safetensors"))
+            target = Target.from_dict(facts["target"])
+            weights = load_file(folder / "weights.safetensors")
+            fleet = _fleet(blueprint, weights).to(choose_device(device))
+        except LaminaError:
+            raise
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LaminaError(
+                f"{str(folder)!r} is not a sound model folder: {type(error).__name__}: {error}"
+            ) from error
+        return cls(blueprint, fleet, encoder, head, target, facts.get("about", {}))
+
+
+def _fleet(blueprint: Blueprint, weights: dict[str, np.ndarray]) -> Fleet:
+    fleet = Fleet([blueprint.build()])
+    parameters = torch.from_numpy(weights["parameters"])
+    if parameters.ndim != 2 or parameters.shape[1] != fleet.parameters.shape[1] or not len(parameters):
+        wanted = fleet.parameters.shape[1]
+        raise LaminaError(
+            f"the weights have shape {tuple(parameters.shape)}, {blueprint.network} needs (members, {wanted})"
+        )
+    fleet.parameters = parameters
+    fleet.buffers = {name: torch.from_numpy(weights[f"buffer.{name}"]) for name in fleet.buffers}
+    return fleet
+
+
+def fit_model(
+    task: Task,
+    network: str,
+    *,
+    settings: Sequence[Setting] | None = None,
+    params: int = 20_000,
+    seeds: int = 3,
+    recipe: Recipe = Recipe(),  # noqa: B008  frozen
+    device: str = "auto",
+    deadline: float = math.inf,
+    checkpoint: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Model:
+    """Train a network on all rows of a task.
+
+    Every seed draws its own validation part, which stops its training; the mean of the seeds' validation losses
+    chooses the setting; the seeds of the chosen setting are the members of the model.
+
+    Args:
+        settings: to choose from; None for the eight of `lamina.training.draw_settings`.
+        params: the budget of parameters of one member.
+        seeds: how many members; three cost little and average out much of the chance in a training.
+
+    Raises:
+        LaminaError: every training diverged.
+    """
+    settings = draw_settings(8) if settings is None else list(settings)
+    everything = Split(0, np.arange(task.rows), np.empty(0, dtype=np.int64))
+    fold = Fold(task, everything, seeds)
+    blueprint = Blueprint.sized(network, fold.encoder, fold.head, params)
+    fleet, traces = train_members(
+        fold,
+        blueprint,
+        settings,
+        recipe=recipe,
+        device=device,
+        deadline=deadline,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    losses = np.array([t.loss for t in traces]).reshape(len(settings), seeds)
+    chosen = int(losses.mean(1).argmin())
+    if not np.isfinite(losses[chosen]).all():
+        raise LaminaError(f"every training of {network} diverged; try a lower learning rate or other scaling")
+    about = {
+        "data": task.name,
+        "rows": task.rows,
+        "task": task.target.kind,
+        "params": fleet.parameters.shape[1],
+        "seeds": seeds,
+        "setting": settings[chosen].to_dict(),
+        "validation": losses[chosen].tolist(),
+    }
+    members = fleet.select(range(chosen * seeds, (chosen + 1) * seeds))
+    return Model(blueprint, members, fold.encoder, fold.head, task.target, about)

@@ -1,0 +1,341 @@
+"""`lamina.compare`: from a table to a verdict."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import threading
+import time as clock
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed, parallel_config
+from threadpoolctl import threadpool_limits
+
+from lamina.catalog import find, table_networks
+from lamina.data.encoder import Encoder
+from lamina.data.splits import outer_splits
+from lamina.data.task import Task, make_task
+from lamina.errors import LaminaError, unknown
+from lamina.fold import Fold
+from lamina.model import Blueprint
+from lamina.study import rivals as rival_catalogue
+from lamina.study.contender import Contender, NetworkContender, judge_attempt
+from lamina.study.question import FILE, Job, Question
+from lamina.study.rivals._protocol import RivalContender
+from lamina.study.store import Store
+from lamina.study.study import Study
+from lamina.study.summary import summarise
+from lamina.training import Head, OutOfTime
+
+RULES = ("backprop",)
+QUICK = {"splits": 2, "seeds": 2, "settings": 3, "rows": 4000}
+WAIT = 0.2  # seconds between two looks at a job that another process works on
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a comparison stands, for a progress bar.
+
+    Attributes:
+        job: what is computed at the moment; None while other processes finish theirs.
+        done: the share of all jobs that is done, 0 to 1.
+    """
+
+    job: Job | None
+    done: float
+
+
+def compare(
+    data: Any,
+    target: str | None = None,
+    *,
+    networks: Sequence[str] | str = "all",
+    rivals: Sequence[str] | str = "all",
+    rules: Sequence[str] | str = "backprop",
+    params: int = 20_000,
+    splits: int = 5,
+    seeds: int = 3,
+    settings: int = 8,
+    time: float | str | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    quick: bool = False,
+    metric: str | None = None,
+    ignore: Sequence[str] = (),
+    task: str | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Study:
+    """Train networks and rivals on a table under one protocol and say which to use.
+
+    Every network has the same data, splits, budget of parameters and number of settings. An inner validation part
+    chooses the setting and the stopping point; the test part is scored once.
+
+    Args:
+        data: a CSV, Parquet or Arrow file, the name of a bundled data set (``lamina data``), or a frame.
+        target: the column to predict; bundled data sets know theirs.
+        networks: names, a text with commas, or ``all``.
+        rivals: likewise; all are the built-in ones and those whose packages are installed.
+        rules: learning rules; so far backpropagation.
+        params: the budget of parameters of every network. 20,000 train in seconds and are plenty for most tables
+            of some thousand rows.
+        splits: folds of a repeated 5-fold cross-validation; the unit of the statistics. Five test every row once.
+        seeds: initialisations (and inner validation parts) per split.
+        settings: settings of learning rate, weight decay and dropout, of which each network may choose one.
+        time: no new job starts after so many seconds (or ``"10m"``, ``"2h"``); the verdict is on the splits that
+            every system has finished.
+        out: the folder of the study; ``lamina-NAME`` by default, with a number behind it if that is taken.
+        resume: go on with the study in `out`, or help another process that works on it.
+        quick: at most 2 splits, 2 seeds, 3 settings and 4,000 rows, drawn at random: a first look.
+        metric: see `lamina.metrics`; ROC AUC, accuracy or RMSE by default.
+        ignore: columns to leave out.
+        task: ``binary``, ``multiclass`` or ``regression``; found from the target by default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        jobs: processes that share the work, each with its share of the cores; as many as there are cores by default.
+        progress: called often.
+
+    Raises:
+        LaminaError: an input cannot be used (it says which and what to do), or the time was too short.
+    """
+    whole_task = make_task(data, target, ignore=ignore, metric=metric, task=task)
+    asked = {"splits": splits, "seeds": seeds, "settings": settings}
+    for name, value in (*asked.items(), ("params", params)):
+        if value < 1:
+            raise LaminaError(f"{name} is {value}, it has to be at least 1")
+    if quick:
+        whole_task = sample(whole_task, QUICK["rows"])
+        asked = {name: min(value, QUICK[name]) for name, value in asked.items()}
+    deadline = math.inf if time is None else clock.monotonic() + seconds(time)
+    names, refused = buildable(whole_task, chosen("network", networks, table_networks()), params)
+    question = Question(
+        data=whole_task.name,
+        target=whole_task.target.name,
+        task=whole_task.kind,
+        metric=whole_task.metric.name,
+        rows=whole_task.rows,
+        fingerprint=whole_task.fingerprint,
+        networks=tuple(names),
+        rivals=tuple(chosen("rival", rivals, rival_catalogue.names())),
+        rules=tuple(chosen("rule", rules, RULES)),
+        params=params,
+        **asked,
+    )
+    folder = study_folder(question, out, resume)
+    store = Store(folder / "study.sqlite", question.jobs())
+    work_in_processes(
+        whole_task,
+        question,
+        store,
+        jobs=jobs or os.cpu_count() or 1,
+        device=device,
+        deadline=deadline,
+        progress=progress,
+    )
+    summary = summarise(whole_task, question, store, refused=refused, device=device)
+    if not summary["splits"]:
+        raise LaminaError(nothing_finished(summary, folder, time))
+    study = Study(folder, summary, whole_task)
+    study.write_summary()
+    study.report()
+    return study
+
+
+def work_in_processes(
+    task: Task,
+    question: Question,
+    store: Store,
+    *,
+    jobs: int,
+    device: str,
+    deadline: float,
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """Share the jobs of a study between so many processes, each with its share of the cores.
+
+    Processes times threads stay within the cores: PyTorch's threads wait by spinning, so that more of them than cores
+    slow each other down by far more than they bring.
+    """
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    if jobs == 1:
+        with threadpool_limits(threads):
+            torch.set_num_threads(threads)
+            work(task, question, store, device=device, deadline=deadline, progress=progress)
+        return
+    with parallel_config("loky", inner_max_num_threads=threads):
+        pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
+        ends = pool(
+            delayed(_worker)(task, question, store.path, device, deadline, os.getpid()) for _ in range(jobs)
+        )
+    watcher = threading.Thread(target=lambda: list(ends), daemon=True)
+    watcher.start()
+    while watcher.is_alive():
+        watcher.join(WAIT)
+        states = store.states()
+        running = [job for job, state in states.items() if state == "running"]
+        finished = sum(state in ("done", "failed") for state in states.values())
+        if progress is not None:
+            progress(Progress(running[0] if running else None, finished / len(states)))
+
+
+def _worker(task: Task, question: Question, path: Path, device: str, deadline: float, parent: int) -> None:
+    def orphaned() -> bool:
+        return os.getppid() != parent
+
+    work(task, question, Store(path), device=device, deadline=deadline, stop=orphaned)
+
+
+def work(
+    task: Task,
+    question: Question,
+    store: Store,
+    *,
+    device: str = "auto",
+    deadline: float = math.inf,
+    progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Take jobs and do them until none is left, other processes' jobs included, or the deadline or `stop` comes."""
+    splits = outer_splits(task, question.splits)
+    fold = Fold(task, splits[0], question.seeds)
+    report = progress or (lambda _: None)
+    while clock.monotonic() < deadline and not stop():
+        states = list(store.states().values())
+        done = sum(state in ("done", "failed") for state in states) / len(states)
+        job = store.claim()
+        if job is None and "running" not in states and "open" not in states:
+            report(Progress(None, 1.0))
+            return
+        if job is None:
+            report(Progress(None, done))
+            clock.sleep(WAIT)
+            continue
+        report(Progress(job, done))
+        if job.split != fold.split.index:
+            fold = Fold(task, splits[job.split], question.seeds)
+        with store.working_on(job):
+
+            def moved(part: float, job: Job = job, done: float = done) -> None:
+                report(Progress(job, done + part / len(states)))
+
+            try:
+                attempt = contender(job.system, device).attempt(fold, question, deadline, moved)
+                outcome = judge_attempt(fold, attempt)
+            except OutOfTime:
+                return
+            except Exception as error:  # a system of somebody else's may fail in any way; the others go on
+                store.fail(job, f"{type(error).__name__}: {error}".splitlines()[0])
+            else:
+                store.finish(job, outcome)
+
+
+def contender(system: str, device: str) -> Contender:
+    """The network or rival called `system` as something that can be compared."""
+    if system in rival_catalogue.names():
+        return RivalContender(rival_catalogue.rival(system))
+    return NetworkContender(system, device)
+
+
+def chosen(what: str, asked: Sequence[str] | str, known: Sequence[str]) -> list[str]:
+    """The names asked for, each known, each once; ``all`` are all that are known, ``none`` or nothing are none."""
+    parts = asked.split(",") if isinstance(asked, str) else asked
+    names = list(dict.fromkeys(name.strip() for name in parts if name.strip()))
+    if names == ["all"]:
+        return list(known)
+    if names == ["none"] and what == "rival":
+        return []
+    for name in names:
+        if name not in known:
+            if what == "network":
+                find(name)
+            raise unknown(what, name, known)
+    if not names and what != "rival":
+        raise LaminaError(f"no {what} is named; known are: {', '.join(known)}")
+    return names
+
+
+def buildable(task: Task, names: Sequence[str], params: int) -> tuple[list[str], dict[str, str]]:
+    """Which networks can be built for the task within the budget, and why the others cannot.
+
+    Raises:
+        LaminaError: none of them can.
+    """
+    encoder = Encoder.fit(task.features, task.schema)
+    head = Head.fit(task.y, len(task.target.classes))
+    built, refused = [], {}
+    for name in names:
+        try:
+            Blueprint.sized(name, encoder, head, params)
+            built.append(name)
+        except LaminaError as error:
+            refused[name] = str(error)
+    if not built:
+        raise LaminaError(f"no network can be built: {'; '.join(refused.values())}")
+    return built, refused
+
+
+def sample(task: Task, rows: int) -> Task:
+    """The task with at most so many rows, drawn at random but always the same, every class kept."""
+    if task.rows <= rows:
+        return task
+    order = np.random.default_rng(0).permutation(task.rows)
+    if task.target.classes:
+        _, rare_first = np.unique(task.y[order], return_index=True)
+        order = np.concatenate([order[rare_first], np.delete(order, rare_first)])
+    kept = np.sort(order[:rows])
+    return replace(
+        task, features=task.features[kept], y=task.y[kept], fingerprint=f"{task.fingerprint}-{rows}"
+    )
+
+
+def study_folder(question: Question, out: str | Path | None, resume: bool) -> Path:
+    """The folder of the study, made and with its question in it.
+
+    Raises:
+        LaminaError: there is a study already and it is not to be resumed, or it was asked something else.
+    """
+    if out is None:
+        out, number = Path(f"lamina-{question.data}"), 1
+        while not resume and out.exists():
+            number += 1
+            out = Path(f"lamina-{question.data}-{number}")
+    folder = Path(out)
+    if (folder / FILE).is_file():
+        if not resume:
+            raise LaminaError(
+                f"{str(folder)!r} holds a study; go on with it by --resume, or choose another --out"
+            )
+        question.require_same(Question.read(folder), folder)
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        question.write(folder)
+    except OSError as error:
+        raise LaminaError(f"the study cannot be written to {str(folder)!r}: {error.strerror}") from error
+    return folder
+
+
+def seconds(time: float | str) -> float:
+    """A time in seconds from a number or a text such as ``90``, ``90s``, ``10m``, ``1.5h``."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(time))
+    value = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not value > 0:
+        raise LaminaError(f"time is {time!r}, it has to be seconds, or a text such as 90s, 10m or 2h")
+    return value
+
+
+def nothing_finished(summary: dict[str, Any], folder: Path, time: float | str | None) -> str:
+    """Why there is no verdict, in one line."""
+    if time is not None and summary["undone"]:
+        return (
+            f"no split was finished within {time}; give more time or fewer networks, or go on by --resume: "
+            f"what is done stays in {str(folder)!r}"
+        )
+    errors = "; ".join(f"{e['network']}: {e['message']}" for e in summary["errors"])
+    return f"no network finished: {errors or 'no job is left'}"

@@ -1,0 +1,96 @@
+"""What a study was asked: everything that its numbers depend on."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from lamina.errors import LaminaError
+
+FILE = "study.toml"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is claimed, computed and stored as a whole: one network or rival on one split."""
+
+    system: str
+    split: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """The question of a study.
+
+    Attributes:
+        data, target, task, metric, rows: what is compared on; `rows` after those without a target were dropped.
+        fingerprint: of the data, so that a study is not resumed on others.
+        networks, rivals, rules: names.
+        params: the budget of parameters of each network.
+        splits, seeds, settings: how many of each.
+        steps: updates of a training at most; 0 where the number of rows decides.
+    """
+
+    data: str
+    target: str
+    task: str
+    metric: str
+    rows: int
+    fingerprint: str
+    networks: tuple[str, ...]
+    rivals: tuple[str, ...]
+    rules: tuple[str, ...]
+    params: int
+    splits: int
+    seeds: int
+    settings: int
+    steps: int = 0
+
+    def jobs(self) -> Iterator[Job]:
+        """All jobs, split by split, so that a study that runs out of time has whole splits."""
+        for split in range(self.splits):
+            for system in (*self.rivals, *self.networks):
+                yield Job(system, split)
+
+    def write(self, folder: Path) -> None:
+        """Write ``study.toml``, under a temporary name first."""
+        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(self).items()]
+        temporary = folder / f"{FILE}.{os.getpid()}.part"
+        temporary.write_text("".join(lines), encoding="utf-8")
+        os.replace(temporary, folder / FILE)
+
+    @classmethod
+    def read(cls, folder: Path) -> Question:
+        """Read ``study.toml``.
+
+        Raises:
+            LaminaError: the folder holds no study, or the file is damaged.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise LaminaError(f"{str(folder)!r} holds no study: {FILE} is missing")
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
+            raise LaminaError(f"{str(path)!r} is damaged: {error}") from error
+
+    def require_same(self, other: Question, folder: Path) -> None:
+        """Refuse to go on with a study that was asked something else.
+
+        Raises:
+            LaminaError: names each field that differs, what the study has and what is asked now.
+        """
+        different = [
+            f"{f.name} is {getattr(other, f.name)!r} there and {getattr(self, f.name)!r} now"
+            for f in fields(self)
+            if getattr(self, f.name) != getattr(other, f.name)
+        ]
+        if different:
+            raise LaminaError(
+                f"the study in {str(folder)!r} was asked something else: {'; '.join(different)}"
+            )

@@ -1,0 +1,36 @@
+"""The linear model: logistic or ridge regression."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from lamina.fold import Fold
+from lamina.study.rivals._protocol import Predictor, full_probabilities
+
+
+class Linear:
+    """Logistic regression, or ridge regression, over strengths of the L2 penalty."""
+
+    requires = "sklearn"
+    summary = "logistic or ridge regression, L2 penalty chosen"
+    paper = "Pedregosa et al. 2011, Scikit-learn: Machine Learning in Python, JMLR 12"
+
+    def settings(self, n: int) -> list[dict]:
+        """C = 1 first, then n - 1 values spread over [1e-3, 1e3] on a log scale."""
+        return [{"C": float(f"{c:.3g}")} for c in (1.0, *np.geomspace(1e-3, 1e3, n - 1))]
+
+    def fit(self, fold: Fold, setting: dict, seed: int, params: int) -> Predictor:
+        """See `Rival.fit`."""
+        rows, x = fold.inner[seed][0], fold.dense
+        y = fold.task.y[rows]
+        if not fold.head.classes:
+            ridge = Ridge(alpha=1.0 / setting["C"]).fit(x[rows], fold.head.encode(y))
+            return lambda r: ridge.predict(x[r]) * fold.head.scale + fold.head.mean
+        logistic = LogisticRegression(C=setting["C"], max_iter=300).fit(x[rows], y)
+        return lambda r: full_probabilities(
+            logistic.predict_proba(x[r]), logistic.classes_, fold.head.classes
+        )
+
+
+RIVAL = Linear()

@@ -1,0 +1,120 @@
+"""A study that was run: its verdict, its leaderboard, its report and its best model."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lamina.compare.verdict import Pair, Verdict
+from lamina.data.task import Task
+from lamina.errors import LaminaError
+from lamina.model import Model, fit_model
+from lamina.training import Setting
+
+SUMMARY, MODEL, REPORT = "summary.json", "model", "report.html"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The result of `lamina.compare`.
+
+    Attributes:
+        folder: where it is on disk.
+        summary: everything that was found, as in ``summary.json``.
+        task: what was compared on; None for a study that was opened from its folder.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    task: Task | None = None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Study:
+        """The study in a folder.
+
+        Raises:
+            LaminaError: the folder holds no finished study, or its summary is damaged.
+        """
+        path = Path(folder) / SUMMARY
+        if not path.is_file():
+            raise LaminaError(f"{str(folder)!r} holds no finished study: {SUMMARY} is missing")
+        try:
+            return cls(Path(folder), json.loads(path.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise LaminaError(f"{str(path)!r} is damaged: {error}") from error
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the statistics say; its ``sentence`` says it in words."""
+        facts = self.summary["verdict"]
+        pairs = tuple(Pair(**pair) for pair in facts["pairs"])
+        return Verdict(**{**facts, "pairs": pairs, "warnings": tuple(facts["warnings"])})
+
+    def leaderboard(self) -> pl.DataFrame:
+        """One row per network and rival, the best first: score with its interval, cost, setting."""
+        rows = [{**r, "kind": kind} for kind in ("network", "rival") for r in self.summary[f"{kind}s"]]
+        table = pl.DataFrame(
+            {
+                "name": [r["name"] for r in rows],
+                "kind": [r["kind"] for r in rows],
+                self.summary["metric"]: [r["mean"] for r in rows],
+                "low": [r["low"] for r in rows],
+                "high": [r["high"] for r in rows],
+                "ensemble": [sum(r["ensemble"]) / len(r["ensemble"]) for r in rows],
+                "params": [r["params"] for r in rows],
+                "flops": [r["flops"] for r in rows],
+                "fit_seconds": [r["fit_seconds"] for r in rows],
+                "diverged": [r["diverged"] for r in rows],
+            },
+            schema_overrides={"low": pl.Float64, "high": pl.Float64, "params": pl.Int64, "flops": pl.Int64},
+        )
+        return table.sort(self.summary["metric"], descending=self.summary["higher_is_better"])
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the report, one HTML file, and return its path (``report.html`` in the study's folder by default)."""
+        from lamina.compare.report import write_report
+
+        return write_report(self.summary, Path(path) if path else self.folder / REPORT)
+
+    @cached_property
+    def best(self) -> Model:
+        """The best network with the setting chosen most often, trained on all rows; kept in the study's folder.
+
+        Where the verdict's `best` is a rival, this is the best network still.
+
+        Raises:
+            LaminaError: the study was opened from a folder that holds no model.
+        """
+        folder = self.folder / MODEL
+        if (folder / "model.json").is_file():
+            return Model.load(folder)
+        if self.task is None:
+            raise LaminaError(f"{str(self.folder)!r} holds no model; run the comparison again with --resume")
+        return self.fit_best(self.task)
+
+    def fit_best(self, task: Task) -> Model:
+        """Train the best network on all rows and keep it in the study's folder."""
+        row = next(r for r in self.summary["networks"] if r["name"] == self.summary["verdict"]["network"])
+        model = fit_model(
+            task,
+            row["name"],
+            settings=[Setting(**row["setting"])],
+            params=self.summary["params"],
+            seeds=self.summary["seeds"],
+        )
+        model.save(self.folder / MODEL)
+        return model
+
+    def write_summary(self) -> None:
+        """Write ``summary.json``, under a temporary name first."""
+        temporary = self.folder / f"{SUMMARY}.{os.getpid()}.part"
+        temporary.write_text(
+            json.dumps(self.summary, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+        )
+        os.replace(temporary, self.folder / SUMMARY)

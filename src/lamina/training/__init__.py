@@ -1,0 +1,20 @@
+"""Training: one path for one network or a fleet of them."""
+
+from lamina.training.device import choose_device
+from lamina.training.fleet import Fleet
+from lamina.training.head import Head
+from lamina.training.setting import Setting, draw_settings
+from lamina.training.train import Member, OutOfTime, Recipe, Trace, train
+
+__all__ = [
+    "Fleet",
+    "Head",
+    "Member",
+    "OutOfTime",
+    "Recipe",
+    "Setting",
+    "Trace",
+    "choose_device",
+    "draw_settings",
+    "train",
+]
