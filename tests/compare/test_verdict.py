@@ -116,7 +116,7 @@ def test_two_rivals_before_the_networks() -> None:
     v = verdict(entry("kan", 0.70), entry("linear", 0.90, OTHER, rival=True), entry("hgb", 0.91, rival=True))
     assert (v.best, v.decided) == ("hgb", False)
     assert "linear may be as good or better" in v.sentence
-    assert "it is decidedly better than the best network, kan" in v.sentence
+    assert "hgb is decidedly better than the best network, kan" in v.sentence
 
 
 def test_not_decided_says_how_many_splits_would() -> None:
@@ -217,9 +217,7 @@ def test_what_holds_for_any_scores(rows: list[list[float]], higher: bool) -> Non
     assert v.decided == all(max(p.equal, p.better if p.first == v.best else p.worse) >= 0.95 for p in mine)
     assert v.sentence.startswith("Not decided: ") != v.decided
     assert v.sentence.endswith(".")
-    assert v.sentence == verdict(*reversed(entries), higher=higher).sentence or len(
-        {tuple(r) for r in rows}
-    ) < len(rows)
+    assert v.sentence == verdict(*reversed(entries), higher=higher).sentence
 
 
 def test_bad_entries_are_named() -> None:

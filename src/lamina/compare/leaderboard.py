@@ -29,7 +29,6 @@ class Row:
     flops: int | None
     seconds: float | None
     diverged: int
-    trainings: int
 
 
 def _mean(values: Sequence[float | None] | None) -> float | None:
@@ -43,7 +42,12 @@ def leaderboard(summary: Summary) -> list[Row]:
         (e, rival) for key, rival in (("networks", False), ("rivals", True)) for e in summary.get(key) or []
     ]
     sign = -1 if summary["higher_is_better"] else 1
-    entries.sort(key=lambda e: math.inf if e[0].get("mean") is None else sign * e[0]["mean"])
+
+    def order(item: tuple[Mapping[str, Any], bool]) -> tuple[float, bool, str]:
+        entry, rival = item
+        return (math.inf if entry.get("mean") is None else sign * entry["mean"], rival, entry["name"])
+
+    entries.sort(key=order)
     return [
         Row(
             place=None if entry.get("mean") is None else place,
@@ -58,7 +62,6 @@ def leaderboard(summary: Summary) -> list[Row]:
             flops=entry.get("flops"),
             seconds=entry.get("fit_seconds"),
             diverged=entry.get("diverged") or 0,
-            trainings=len(entry.get("scores") or []),
         )
         for place, (entry, rival) in enumerate(entries, 1)
     ]

@@ -226,7 +226,7 @@ def curves(members: Sequence[Mapping[str, Any]]) -> Figure | None:
     layout = _layout(
         300,
         xaxis={"title": {"text": "epoch"}, "nticks": 6},
-        yaxis={"title": {"text": "loss"}, "type": "log" if positive else "linear", "nticks": 6},
+        yaxis={"title": {"text": "loss"}, **({"type": "log", "dtick": "D2"} if positive else {"nticks": 6})},
     )
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
     return {"data": data, "layout": {**layout, "showlegend": True, "legend": legend}}

@@ -24,6 +24,8 @@ from lamina.compare.ranking import Ranking, ranking
 from lamina.compare.wording import duration, listed, number, printed, short
 from lamina.errors import LaminaError
 
+NOTHING_YET = {"best": "", "decided": False, "sentence": "Nothing can be said yet: no split is whole."}
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -124,7 +126,7 @@ def _curves(id: str, summary: Summary, rows: list[Row]) -> Plot | None:
 
 
 def _study(summary: Summary, id: str) -> Study:
-    summary = _finite(summary)
+    summary = {**_finite(summary), "verdict": _finite(summary.get("verdict")) or NOTHING_YET}
     rows = leaderboard(summary)
     return Study(
         id=id,

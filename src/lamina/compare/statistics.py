@@ -49,7 +49,10 @@ def _scale(deviation: float, n: ArrayLike, test_fraction: float) -> np.ndarray:
 
 def _deviation(values: np.ndarray) -> float:
     """Sample standard deviation; rounding in the mean of equal values is not taken for spread."""
-    return 0.0 if np.ptp(values) <= 1e-12 * np.abs(values).max() else float(values.std(ddof=1))
+    largest = float(np.abs(values).max())
+    if np.ptp(values) <= 1e-12 * largest:
+        return 0.0
+    return float((values / largest).std(ddof=1)) * largest  # squares of very small values would vanish
 
 
 def _three(mean: float, deviation: float, n: ArrayLike, rope: float, test_fraction: float) -> np.ndarray:
@@ -59,8 +62,9 @@ def _three(mean: float, deviation: float, n: ArrayLike, rope: float, test_fracti
         point = [mean > rope, abs(mean) <= rope, mean < -rope]
         return np.multiply.outer(np.array(point, dtype=float), np.ones(n.shape))
     scale = _scale(deviation, n, test_fraction)
-    better = stats.t.sf((rope - mean) / scale, n - 1)
-    worse = stats.t.cdf((-rope - mean) / scale, n - 1)
+    with np.errstate(over="ignore"):  # beside a tiny spread every distance is infinite
+        better = stats.t.sf((rope - mean) / scale, n - 1)
+        worse = stats.t.cdf((-rope - mean) / scale, n - 1)
     return np.stack([better, np.maximum(0.0, 1 - better - worse), worse])
 
 

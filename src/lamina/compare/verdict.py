@@ -220,7 +220,7 @@ def _undecided(case: _Case, best: str) -> str:
         _outlook(case, best, names),
     ]
     if best != case.networks[0]:
-        clauses.append(f"it is decidedly better than the best network, {case.networks[0]}")
+        clauses.append(f"{best} is decidedly better than the best network, {case.networks[0]}")
     elif max(p.worse for p in unsettled) <= 1 - case.level:
         margin = case.number(case.rope)
         clauses.append(f"{best} is a safe choice, for none is likely to be better by more than {margin}")
@@ -290,7 +290,8 @@ def judge(
         raise LaminaError(f"each method has to be named once, not {', '.join(names)}")
     sign = 1 if higher_is_better else -1
     scores = {e.name: s for e in entries if (s := _by_split(e, splits, seeds)) is not None}
-    ranked = sorted((e for e in entries if e.name in scores), key=lambda e: -sign * scores[e.name].mean())
+    judged = (e for e in entries if e.name in scores)
+    ranked = sorted(judged, key=lambda e: (-sign * scores[e.name].mean(), e.rival, e.name))
     case = _Case(tuple(ranked), scores, splits, sign, metric, rope, level)
     best = _best(case)
     against = case.others(best)
