@@ -379,8 +379,7 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: 
         table.add_column(title, justify="right" if i in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 160)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class AdamW:
 
     Args:
         parameters: (members, parameters), changed in place by `step`.
-        weight_decay: (members, parameters) or what broadcasts to it; the :math:`\lambda` of each entry.
+        weight_decay: what broadcasts to (members, parameters); the :math:`\lambda` of each entry.
         betas: the decay rates of the two moments; the usual ones.
         eps: added to the denominator.
 
@@ -32,7 +32,8 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        self.parameters, self.weight_decay, self.betas, self.eps = parameters, weight_decay, betas, eps
+        self.parameters, self.betas, self.eps = parameters, betas, eps
+        self.weight_decay = weight_decay.expand_as(parameters)
         self.mean = torch.zeros_like(parameters)
         self.square = torch.zeros_like(parameters)
         self.steps = 0
@@ -54,6 +55,11 @@ class AdamW:
         self.parameters.mul_(1 - rate * self.weight_decay)
         self.parameters.sub_(self.mean / denominator * (rate / (1 - first**self.steps)))
 
+    def select(self, members: Tensor) -> None:
+        """Go on with some of the members only."""
+        for name in ("parameters", "weight_decay", "mean", "square"):
+            setattr(self, name, getattr(self, name)[members])
+
     def state(self) -> dict[str, Tensor]:
-        """The optimiser's tensors by name, for a checkpoint."""
-        return {"mean": self.mean, "square": self.square}
+        """The tensors that a checkpoint needs, by name."""
+        return {"parameters": self.parameters, "mean": self.mean, "square": self.square}

@@ -128,7 +128,7 @@ def _padded(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Run:
-    """The state of a training between two steps."""
+    """The state of a training between two steps. Members that are done have left its stack."""
 
     def __init__(
         self,
@@ -140,102 +140,108 @@ class _Run:
         recipe: Recipe,
         seed: int,
     ) -> None:
-        self.fleet, self.members, self.x, self.y, self.weight, self.recipe = (
-            fleet,
-            members,
-            x,
-            y,
-            weight,
-            recipe,
-        )
-        self.seed = seed
-        settings = [m.setting for m in members]
-        device = fleet.device
-        self.peak = torch.tensor([s.learning_rate for s in settings], device=device)
-        decay = torch.tensor([s.weight_decay for s in settings], device=device)
-        self.live = fleet.parameters.clone()
-        self.optimiser = AdamW(self.live, decay[:, None] * fleet.decayed())
-        self.average, self.best = self.live.clone(), self.live.clone()
-        self.traces = [Trace() for _ in members]
-        self.step, self.sums = 0, torch.zeros(len(members), device=device)
-
+        self.fleet, self.members, self.x, self.y, self.weight, self.recipe = fleet, members, x, y, weight, recipe
+        self.seed, self.step = seed, 0
         self.rows = min(len(m.train) for m in members)
         self.steps, self.batch = recipe.steps_for(self.rows), recipe.batch_for(self.rows)
         self.epoch_steps = self.rows // self.batch
         self.every = max(1, self.steps // recipe.checks)
-        self.epoch, self.order = -1, torch.empty(0)
+        self.traces = [Trace() for _ in members]
+        self.best = fleet.parameters.clone()
         self.judged = all(len(m.validation) for m in members)
-        if self.judged:
-            index, present = _padded([m.validation for m in members])
-            self.validation = torch.from_numpy(index).to(device)
-            self.present = torch.from_numpy(present).to(device)
+
+        settings = [m.setting for m in members]
+        rates, decays = ([getattr(s, name) for s in settings] for name in ("learning_rate", "weight_decay"))
+        self.active = list(range(len(members)))
+        self.stack = fleet
+        self.peak = torch.tensor(rates, device=fleet.device)
+        decay = torch.tensor(decays, device=fleet.device)[:, None] * fleet.decayed()
+        self.optimiser = AdamW(fleet.parameters.clone(), decay)
+        self.average = fleet.parameters.clone()
+        self.sums = torch.zeros(len(members), device=fleet.device)
+        self.epoch, self.order = -1, torch.empty(0)
+        index, present = _padded([m.validation for m in members])
+        self.validation, self.present = (torch.from_numpy(a).to(fleet.device) for a in (index, present))
+
+    def leave(self, going: list[int]) -> None:
+        """Go on with the members at these places of the stack."""
+        index = torch.tensor(going, device=self.fleet.device, dtype=torch.long)
+        self.active = [self.active[i] for i in going]
+        self.stack = self.stack.select(going)
+        self.optimiser.select(index)
+        for name in ("peak", "average", "sums", "validation", "present"):
+            setattr(self, name, getattr(self, name)[index])
+        self.epoch = -1
 
     def indices(self) -> Tensor:
         """(members, batch) rows of this step. They depend on the members' seeds and the step alone."""
         epoch, at = divmod(self.step, self.epoch_steps)
         if epoch != self.epoch:
-            orders = [
-                np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows] for m in self.members
-            ]
+            members = [self.members[i] for i in self.active]
+            orders = [np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows] for m in members]
             self.epoch, self.order = epoch, torch.from_numpy(np.stack(orders)).to(self.fleet.device)
         return self.order[:, at * self.batch : (at + 1) * self.batch]
 
     def update(self) -> None:
         """One step of every member."""
-        index = self.indices()
+        index, live = self.indices(), self.optimiser.parameters
         weight = None if self.weight is None else self.weight[index]
-        self.live.requires_grad_(True)
-        with torch.autocast(
-            self.fleet.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"
-        ):
-            output = self.fleet.forward(self.live, self.x[index], training=True)
+        live.requires_grad_(True)
+        with torch.autocast(self.fleet.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+            output = self.stack.forward(live, self.x[index], training=True)
         loss = member_loss(output, self.y[index], weight)
-        (gradient,) = torch.autograd.grad(loss.sum(), self.live)
-        self.live.requires_grad_(False)
+        (gradient,) = torch.autograd.grad(loss.sum(), live)
+        live.requires_grad_(False)
         norm = gradient.norm(dim=1, keepdim=True)
         gradient *= self.recipe.clip / norm.clamp_min(self.recipe.clip)
         self.optimiser.step(gradient, self.peak * self.recipe.factor(self.step, self.steps))
         self.step += 1
-        horizon = self.recipe.averaging * self.step
-        self.average.lerp_(self.live, 1.0 / max(1.0, horizon))
+        self.average.lerp_(live, 1.0 / max(1.0, self.recipe.averaging * self.step))
         self.sums += loss.detach()
 
     @torch.no_grad()
     def losses(self, chunk: int = 4096) -> Tensor:
         """(members,) validation loss of the averaged weights."""
-        total = torch.zeros(len(self.members), device=self.fleet.device)
-        count = torch.zeros_like(total)
+        total, count = torch.zeros_like(self.sums), torch.zeros_like(self.sums)
         for index, present in zip(self.validation.split(chunk, 1), self.present.split(chunk, 1), strict=True):
             weight = present if self.weight is None else present * self.weight[index]
-            output = self.fleet.forward(self.average, self.x[index], training=False)
+            output = self.stack.forward(self.average, self.x[index], training=False)
             total += member_loss(output, self.y[index], weight) * weight.sum(1)
             count += weight.sum(1)
         return total / count
 
     def look(self, taken: int) -> bool:
-        """Note the losses, keep the weights of members that improved; False when every member may stop."""
+        """Note the losses, keep the weights of members that improved, let go those that are done; False if all are."""
         train = (self.sums / taken).tolist()
         self.sums.zero_()
         losses = self.losses().tolist() if self.judged else train
-        improved = []
-        for i, trace in enumerate(self.traces):
-            trace.train.append(train[i])
+        patience = self.recipe.patience * self.steps / self.every
+        improved, going = [], []
+        for place, member in enumerate(self.active):
+            trace = self.traces[member]
+            trace.train.append(train[place])
             if self.judged:
-                trace.validation.append(losses[i])
-            trace.diverged |= not (math.isfinite(train[i]) and math.isfinite(losses[i]))
-            if not trace.diverged and (not self.judged or losses[i] < trace.loss):
+                trace.validation.append(losses[place])
+            trace.diverged = not (math.isfinite(train[place]) and math.isfinite(losses[place]))
+            if not trace.diverged and (not self.judged or losses[place] < trace.loss):
                 trace.best = len(trace.train) - 1
-                improved.append(i)
-        self.best[improved] = self.average[improved]
-        wait = self.recipe.patience * self.steps / self.every
-        return any(
-            not t.diverged and (not self.judged or len(t.train) - 1 - t.best < wait) for t in self.traces
-        )
+                improved.append(place)
+            if not trace.diverged and len(trace.train) - 1 - trace.best < patience:
+                going.append(place)
+        self.best[[self.active[i] for i in improved]] = self.average[improved]
+        if going and len(going) < len(self.active):
+            self.leave(going)
+        return bool(going)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint under a temporary name, then rename it."""
-        tensors = {"live": self.live, "average": self.average, "best": self.best, **self.optimiser.state()}
-        meta = {"step": self.step, "asked": self.asked(), "traces": [asdict(t) for t in self.traces]}
+        tensors = {"average": self.average, "best": self.best, **self.optimiser.state()}
+        meta = {
+            "step": self.step,
+            "asked": self.asked(),
+            "active": self.active,
+            "traces": [asdict(t) for t in self.traces],
+        }
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
         save_file(
             {k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)}
@@ -248,7 +254,8 @@ class _Run:
             meta = json.loads((file.metadata() or {}).get("lamina", "{}"))
             if meta.get("asked") != self.asked():
                 return
-            state = {"live": self.live, "average": self.average, "best": self.best, **self.optimiser.state()}
+            self.leave(meta["active"])
+            state = {"average": self.average, "best": self.best, **self.optimiser.state()}
             for name, tensor in state.items():
                 tensor.copy_(file.get_tensor(name))
         self.step = self.optimiser.steps = meta["step"]
