@@ -236,7 +236,8 @@ def test_numbers_show_the_digits_that_matter(value: float, rope: float, text: st
 
 
 def test_phrases() -> None:
-    assert [duration(s) for s in (0.0421, 3.5, 48.3, 210, 7300)] == [
+    assert [duration(s) for s in (4.4e-4, 0.0421, 3.5, 48.3, 210, 7300)] == [
+        "0.44 ms",
         "0.042 s",
         "3.5 s",
         "48 s",

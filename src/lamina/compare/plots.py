@@ -145,10 +145,10 @@ def against(rows: Sequence[Row], cost: str, title: str, metric: str, rope: float
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
     axis: dict[str, Any] = {"type": "log", "title": {"text": title}, "range": [low - room, high + room]}
+    fine = high - low < 1
     decades = range(math.floor(low - room), math.ceil(high + room))
-    ticks = [
-        d * 10.0**e for e in decades for d in (1, 2, 5) if low - room <= e + math.log10(d) <= high + room
-    ]
+    ticks = [d * 10.0**e for e in decades for d in ((1, 2, 5) if fine else (1,))]
+    ticks = [tick for tick in ticks if low - room <= math.log10(tick) <= high + room]
     if ticks:
         axis |= {"tickmode": "array", "tickvals": ticks, "ticktext": [say(tick) for tick in ticks]}
     return {
@@ -226,7 +226,10 @@ def curves(members: Sequence[Mapping[str, Any]]) -> Figure | None:
     layout = _layout(
         300,
         xaxis={"title": {"text": "epoch"}, "nticks": 6},
-        yaxis={"title": {"text": "loss"}, **({"type": "log", "dtick": "D2"} if positive else {"nticks": 6})},
+        yaxis={
+            "title": {"text": "loss"},
+            **({"type": "log", "dtick": "D2", "exponentformat": "none"} if positive else {"nticks": 6}),
+        },
     )
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}
     return {"data": data, "layout": {**layout, "showlegend": True, "legend": legend}}

@@ -29,7 +29,9 @@ def short(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 0.42 s, 8.1 s, 3.5 min, 2.0 h."""
+    """Seconds as people say them: 0.44 ms, 0.42 s, 8.1 s, 3.5 min, 2.0 h."""
+    if seconds < 0.001:
+        return f"{1000 * seconds:.2g} ms"
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
