@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +57,7 @@ class BilinearLinear(nn.Module):
         self.reset_parameters()
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear) -> Self:
+    def from_linear(cls, linear: nn.Linear) -> BilinearLinear:
         """The layer that computes exactly what `linear` does: its second factor starts as the constant 1."""
         new = cls(
             linear.in_features, linear.out_features, device=linear.weight.device, dtype=linear.weight.dtype

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +83,7 @@ class MoELinear(nn.Module):
         self.reset_parameters()
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear, *, experts: int = 4) -> Self:
+    def from_linear(cls, linear: nn.Linear, *, experts: int = 4) -> MoELinear:
         """The layer that computes what `linear` does: every expert starts as it, without activation."""
         weight = linear.weight
         new = cls(
