@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import lamina
 from lamina.errors import LaminaError
-from lamina.training import Fleet, Member, OutOfTime, Recipe, Setting, train
+from lamina.training import AdamW, Fleet, Member, OutOfTime, Recipe, Setting, train
 
 RECIPE = Recipe(steps=60, batch_size=16)
 TRAIN, VALIDATION = np.arange(60), np.arange(60, 90)
@@ -162,6 +162,24 @@ def test_the_learning_rate_rises_then_falls_to_zero():
     assert max(factors) == pytest.approx(1.0)
     assert factors[-1] < 1e-3
     assert Recipe(warmup=None).factor(50, 100) == 1.0
+
+
+def test_an_optimiser_that_is_handed_on_makes_two_trainings_one():
+    x, y = data()
+    setting = Setting(learning_rate=1e-2, dropout=0.0)
+
+    def steps(fleet, n, optimiser=None):
+        recipe = Recipe(steps=n, batch_size=60, warmup=None, averaging=0.0, checks=1)
+        return train(fleet, [Member(setting, 0, TRAIN)], x, y, recipe=recipe, optimiser=optimiser)[0]
+
+    once, twice, fresh = (Fleet([network()]) for _ in range(3))
+    assert steps(once, 20).steps == 20
+    optimiser = AdamW(twice.parameters, setting.weight_decay * twice.decayed())
+    for _ in range(2):
+        steps(twice, 10, optimiser)
+        steps(fresh, 10)
+    torch.testing.assert_close(once.parameters, twice.parameters, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(once.parameters, fresh.parameters, rtol=1e-2, atol=1e-3)
 
 
 def test_bad_values_are_named():

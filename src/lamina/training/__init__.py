@@ -3,10 +3,12 @@
 from lamina.training.device import choose_device
 from lamina.training.fleet import Fleet
 from lamina.training.head import Head
+from lamina.training.optimiser import AdamW
 from lamina.training.setting import Setting, draw_settings
 from lamina.training.train import Member, OutOfTime, Recipe, Trace, train
 
 __all__ = [
+    "AdamW",
     "Fleet",
     "Head",
     "Member",

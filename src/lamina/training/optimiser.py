@@ -60,6 +60,12 @@ class AdamW:
         for name in ("parameters", "weight_decay", "mean", "square"):
             setattr(self, name, getattr(self, name)[members])
 
+    def to(self, device: torch.device) -> AdamW:
+        """Move the optimiser to `device` in place, and return it."""
+        for name in ("parameters", "weight_decay", "mean", "square"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
     def state(self) -> dict[str, Tensor]:
         """The tensors that a checkpoint needs, by name."""
         return {"parameters": self.parameters, "mean": self.mean, "square": self.square}

@@ -105,12 +105,14 @@ class Trace:
     Attributes:
         train, validation: mean loss since the last look, and validation loss, at each look.
         best: the look whose weights were kept.
+        steps: updates that were made.
         diverged: whether a loss was not finite. The weights kept are those of before, if there were any.
     """
 
     train: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     best: int = -1
+    steps: int = 0
     diverged: bool = False
 
     @property
@@ -139,6 +141,7 @@ class _Run:
         weight: Tensor | None,
         recipe: Recipe,
         seed: int,
+        optimiser: AdamW | None,
     ) -> None:
         self.fleet, self.members, self.x, self.y, self.weight, self.recipe = fleet, members, x, y, weight, recipe
         self.seed, self.step = seed, 0
@@ -156,7 +159,8 @@ class _Run:
         self.stack = fleet
         self.peak = torch.tensor(rates, device=fleet.device)
         decay = torch.tensor(decays, device=fleet.device)[:, None] * fleet.decayed()
-        self.optimiser = AdamW(fleet.parameters.clone(), decay)
+        self.optimiser = optimiser or AdamW(fleet.parameters, decay)
+        self.optimiser.parameters = fleet.parameters.clone()
         self.average = fleet.parameters.clone()
         self.sums = torch.zeros(len(members), device=fleet.device)
         self.epoch, self.order = -1, torch.empty(0)
@@ -220,6 +224,7 @@ class _Run:
         for place, member in enumerate(self.active):
             trace = self.traces[member]
             trace.train.append(train[place])
+            trace.steps = self.step
             if self.judged:
                 trace.validation.append(losses[place])
             trace.diverged = not (math.isfinite(train[place]) and math.isfinite(losses[place]))
@@ -277,8 +282,9 @@ def train(
     y: Tensor,
     *,
     weight: Tensor | None = None,
-    recipe: Recipe = Recipe(),  # noqa: B008  frozen
+    recipe: Recipe = Recipe(),
     seed: int = 0,
+    optimiser: AdamW | None = None,
     deadline: float = math.inf,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -296,6 +302,7 @@ def train(
         weight: (rows,) of the rows in the losses; None for equal ones.
         recipe: what all members share.
         seed: of dropout and other noise.
+        optimiser: to go on with, moments and all, changed in place; None for a new one.
         deadline: the `time.monotonic()` at which to give up.
         checkpoint: a file to write the state to at every look, and to go on from if it is there.
         progress: called with the steps done and the steps planned.
@@ -307,7 +314,7 @@ def train(
     if len(members) != len(fleet):
         raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
     x, y = x.to(fleet.device), y.to(fleet.device)
-    run = _Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed)
+    run = _Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed, optimiser)
     if checkpoint is not None and checkpoint.exists():
         run.load(checkpoint)
     with torch.random.fork_rng(devices=[fleet.device] if fleet.device.type == "cuda" else []):
