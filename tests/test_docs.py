@@ -22,9 +22,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
-needs_cli = pytest.mark.skipif(
-    not (ROOT / "src" / "lamina" / "cli.py").exists(), reason="there is no command line yet"
-)
+needs_cli = pytest.mark.skipif(not (ROOT / "src" / "lamina" / "cli.py").exists(), reason="there is no command line yet")
 
 
 class Block(NamedTuple):
@@ -54,9 +52,7 @@ def run_console(block: Block, folder: Path) -> None:
     environment = os.environ | {"PATH": scripts + os.pathsep + os.environ["PATH"], "PYTHONPATH": str(folder)}
     environment |= {"NO_COLOR": "1", "COLUMNS": "200"}
     for command, shown in commands(block):
-        ran = subprocess.run(
-            shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True
-        )
+        ran = subprocess.run(shlex.split(command), cwd=folder, env=environment, capture_output=True, text=True)
         assert ran.returncode == 0, f"line {block.line}: {command}\n{ran.stdout}{ran.stderr}"
         matched = doctest.OutputChecker().check_output(shown, ran.stdout, doctest.ELLIPSIS)
         assert matched or not shown, f"line {block.line}: {command}\n{ran.stdout}"
@@ -144,9 +140,7 @@ def test_python_on_the_pages_can_be_parsed(page):
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda p: p.name)
 def test_names_of_lamina_on_the_pages_exist(page):
     for block in blocks(page):
-        for name in (
-            re.findall(r"\blamina((?:\.[A-Za-z]\w*)+)", block.text) if block.language == "python" else ()
-        ):
+        for name in re.findall(r"\blamina((?:\.[A-Za-z]\w*)+)", block.text) if block.language == "python" else ():
             path = f"lamina{name}"
             try:
                 pkgutil.resolve_name(path)
@@ -160,7 +154,7 @@ def test_options_on_the_pages_exist():
     named = {m for text in texts for m in re.findall(r"lamina (compare|fit|predict|list) ?([^\n`]*)", text)}
     for command in sorted({command for command, _ in named}):
         ran = subprocess.run(
-            [sys.executable, "-m", "lamina.cli", command, "--help"],
+            [sys.executable, "-m", "lamina", command, "--help"],
             capture_output=True,
             text=True,
             check=True,

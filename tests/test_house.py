@@ -83,9 +83,7 @@ def test_no_file_names_a_place_on_a_developers_machine():
             lines = path.read_text(encoding="utf-8").splitlines()
         except UnicodeDecodeError:
             continue
-        found += [
-            f"{path.relative_to(ROOT)}:{i}: {line}" for i, line in enumerate(lines, 1) if place.search(line)
-        ]
+        found += [f"{path.relative_to(ROOT)}:{i}: {line}" for i, line in enumerate(lines, 1) if place.search(line)]
     assert not found, "\n".join(found)
 
 
@@ -110,9 +108,7 @@ def test_constraints_pin_each_core_dependency_within_its_range():
     project = tomllib.loads(text("pyproject.toml"))["project"]
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + [r for e in ("test", "lint", "bench", "docs") for r in extras[e]]
-    missing = [
-        r for r in map(Requirement, wanted) if pins.get(canonicalize_name(r.name), "") not in r.specifier
-    ]
+    missing = [r for r in map(Requirement, wanted) if pins.get(canonicalize_name(r.name), "") not in r.specifier]
     assert not missing
     assert pins[canonicalize_name("torch")] == "2.13.0"
 
@@ -159,9 +155,7 @@ def imported(module: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            inside = (
-                [".".join(("lamina", *module.parts[: len(module.parts) - node.level]))] if node.level else []
-            )
+            inside = [".".join(("lamina", *module.parts[: len(module.parts) - node.level]))] if node.level else []
             base = ".".join(filter(None, [*inside, node.module]))
             names |= {f"{base}.{alias.name}" for alias in node.names} if base == "lamina" else {base}
     return {name.split(".")[1] for name in names if name.startswith("lamina.")}
@@ -182,10 +176,10 @@ def test_imports_are_seen_whatever_their_form(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "SOURCE", tmp_path)
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "a.py").write_text(
-        "import lamina.study.store\nfrom lamina import compare\nfrom ..data import task\nfrom .b import c\n"
+        "import lamina.study.store\nfrom lamina import model\nfrom ..data import task\nfrom .b import c\n"
     )
-    assert imported(Path("training/a.py")) == {"study", "compare", "data", "training"}
-    assert against_the_direction(Path("training/a.py")) == {"study", "compare"}
+    assert imported(Path("training/a.py")) == {"study", "model", "data", "training"}
+    assert against_the_direction(Path("training/a.py")) == {"study", "model"}
 
 
 def test_each_kind_of_system_is_found_without_importing_it():
@@ -222,17 +216,16 @@ def cpu_seconds(arguments: list[str]) -> float:
 @needs_cli
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["data"]], ids=" ".join)
 def test_help_and_lists_are_quick_and_import_nothing_heavy(arguments):
-    ran = subprocess.run(
-        [sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, check=True)
     assert ran.stdout.strip()
     assert ran.stderr.strip() == ""
     assert cpu_seconds(["-c", COMMAND, *arguments]) - cpu_seconds(["-c", "pass"]) < 0.5
 
 
-@needs_cli
 def test_importing_lamina_costs_little_over_importing_torch():
-    assert cpu_seconds(["-c", "import torch, lamina"]) - cpu_seconds(["-c", "import torch"]) < 0.3
+    code = "import time, torch; start = time.process_time(); import lamina; print(time.process_time() - start)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 0.3
 
 
 @needs_cli
