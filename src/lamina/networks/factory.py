@@ -19,7 +19,7 @@ from lamina.networks.stack import Stack
 
 _BUDGET = 20_000
 _COARSE = 0.02  # the share of the budget that the width alone may miss it by
-_SET_BY_CREATE = ("self", "layer", "in_features", "out_features", "width", "dropout", "device", "dtype")
+_SET_BY_CREATE = ("layer", "in_features", "out_features", "width", "dropout", "device", "dtype")
 
 
 def create(
@@ -59,9 +59,7 @@ def create(
         raise LaminaError(f"params={params!r} and width={width!r}: give one of them")
     build = _builder(name, in_features, out_features, tuple(categories), dropout, options)
     sizes = (
-        {"width": width}
-        if width is not None
-        else _meet(build, _BUDGET if params is None else params, name, options)
+        {"width": width} if width is not None else _meet(build, _BUDGET if params is None else params, name, options)
     )
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
