@@ -62,9 +62,7 @@ class System:
 def _declare(kind: str, domain: str, summary: str, paper: str) -> Callable[[T], T]:
     def mark(cls: T) -> T:
         name = cls.__module__.rpartition(".")[2]
-        setattr(
-            cls, "__lamina__", System(name, kind, domain, summary, paper, cls.__module__, cls.__qualname__)
-        )  # noqa: B010
+        cls.__lamina__ = System(name, kind, domain, summary, paper, cls.__module__, cls.__qualname__)
         return cls
 
     return mark

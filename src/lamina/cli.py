@@ -154,9 +154,7 @@ def fit(
     from lamina.model import fit_model
     from lamina.training import draw_settings
 
-    learnt = make_task(
-        data, target, ignore=[name.strip() for name in ignore.split(",") if name.strip()], task=task
-    )
+    learnt = make_task(data, target, ignore=[name.strip() for name in ignore.split(",") if name.strip()], task=task)
     with _bar() as progress:
         model = fit_model(
             learnt,
@@ -232,9 +230,7 @@ def list_(
         asked = ", ".join(x for x in (pattern, kind, domain) if x)
         raise LaminaError(f"no system fits {asked}; `lamina list` shows all {len(catalog.systems())}")
     else:
-        _print_table(
-            ("name", "kind", "domain", "what it is"), [(s.name, s.kind, s.domain, s.summary) for s in found]
-        )
+        _print_table(("name", "kind", "domain", "what it is"), [(s.name, s.kind, s.domain, s.summary) for s in found])
 
 
 @app.command

@@ -40,13 +40,11 @@ class Fold:
 
     @cached_property
     def dense(self) -> np.ndarray:
-        """(rows, features) without columns of codes: those as one-hot columns, for models that have no embeddings."""
-        codes = len(self.encoder.cardinalities)
-        numbers, indices = np.split(self.x, [self.x.shape[1] - codes], axis=1)
-        hot = [
-            np.eye(n, dtype=np.float32)[indices[:, i].astype(int)]
-            for i, n in enumerate(self.encoder.cardinalities)
-        ]
+        """(rows, features) of scaled numbers and one-hot categories, for models that have no embeddings."""
+        plain = Encoder.fit(self.task.features[self.split.train], self.task.schema, ramps=0)
+        x, codes = plain.transform(self.task.features), len(plain.cardinalities)
+        numbers, indices = np.split(x, [x.shape[1] - codes], axis=1)
+        hot = [np.eye(n, dtype=np.float32)[indices[:, i].astype(int)] for i, n in enumerate(plain.cardinalities)]
         return np.concatenate([numbers, *hot], axis=1)
 
     @cached_property

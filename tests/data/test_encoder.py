@@ -34,7 +34,7 @@ def table(rows):
 
 
 def fitted(frame, **options):
-    return Encoder.fit(frame, infer_schema(frame), **options)
+    return Encoder.fit(frame, infer_schema(frame), **{"ramps": 0, **options})
 
 
 MIXED = table(
@@ -85,7 +85,7 @@ def test_unseen_and_missing_categories_are_zero():
 
 def test_only_the_fitted_rows_are_learnt_from():
     frame = pl.DataFrame({"c": ["u", "v", "w"], "x": [0.0, 2.0, 1e9]})
-    encoder = Encoder.fit(frame.head(2), infer_schema(frame), scaling="standard")
+    encoder = Encoder.fit(frame.head(2), infer_schema(frame), scaling="standard", ramps=0)
     assert encoder.feature_names == ("c = u", "c = v", "x")
     np.testing.assert_allclose(encoder.transform(frame)[:, 2], [-1, 1, 5], atol=1e-6)
 
@@ -238,3 +238,21 @@ def test_ordinal_keeps_numbers_and_codes_categories():
     assert is_code.tolist() == [False, True, False]
     new, _ = ordinal(frame.with_columns(c=pl.lit("new")), schema)
     assert np.isnan(new[:, 1]).all()
+
+
+def test_ramps_follow_the_scaled_value_and_rise_between_quantiles():
+    frame = pl.DataFrame({"x": np.linspace(0.0, 4.0, 101)})
+    encoder = fit(frame, ramps=4)
+    assert encoder.feature_names == ("x", "x from 0 to 1", "x from 1 to 2", "x from 2 to 3", "x from 3 to 4")
+    x = encoder.transform(pl.DataFrame({"x": [-1.0, 0.25, 2.0, 3.5, 9.0]}))
+    expected = [[0, 0, 0, 0], [0.25, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0.5], [1, 1, 1, 1]]
+    np.testing.assert_allclose(x[:, 1:], expected, atol=1e-6)
+
+
+def test_the_ramps_of_a_table_share_a_total():
+    frame = pl.DataFrame({f"x{i}": np.random.default_rng(i).normal(size=300) for i in range(10)})
+    assert fit(frame, ramps=128).n_features == 10 + 10 * 12
+    assert fit(frame, ramps=29).n_features == 10
+    few = pl.DataFrame({"x": np.arange(300) % 2, "y": np.random.default_rng(0).normal(size=300)})
+    assert fit(few, ramps=8).feature_names[0] == "x"
+    assert fit(few, ramps=8).n_features == 2 + 4

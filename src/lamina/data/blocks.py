@@ -17,13 +17,13 @@ from lamina.errors import LaminaError
 
 @dataclass(frozen=True)
 class NumberBlock:
-    """The features of a number, a boolean or a date.
+    """The features of a number, a boolean or a date: its scaled value, and ramps along it.
 
     Attributes:
         column: the column that they are made of.
-        parts: ``("",)``, or the parts of a date that vary.
-        fill: (parts,) the medians, in place of missing values.
-        curves: the scaling of each part.
+        parts: for each curve, the part of a date that it is of; ``""`` for a number or a boolean.
+        fill: (curves,) the medians, in place of missing values.
+        curves: one for each feature.
         marked: whether a last feature says where the value is missing.
     """
 
@@ -34,27 +34,34 @@ class NumberBlock:
     marked: bool
 
     @classmethod
-    def fit(cls, series: pl.Series, column: Column, scaling: str) -> NumberBlock:
-        """Learn medians and scaling from the training part."""
+    def fit(cls, series: pl.Series, column: Column, scaling: str, ramps: int = 0) -> NumberBlock:
+        """Learn medians, scaling and as many ramps from the training part."""
         parts = measures(series, column)
         present = {name: x[~np.isnan(x)] for name, x in parts.items()}
         kept = [name for i, (name, x) in enumerate(present.items()) if i == 0 or len(np.unique(x)) > 1]
-        fill = np.array([np.median(present[name]) if len(present[name]) else 0.0 for name in kept])
         fit = Curve.identity if column.kind == "boolean" else SCALINGS[scaling]
+        curves = [(name, fit(present[name])) for name in kept]
+        if column.kind == "number" and ramps:
+            curves += [("", ramp) for ramp in Curve.ramps(present[""], ramps)]
+        medians = {name: np.median(present[name]) if len(present[name]) else 0.0 for name in kept}
+        fill = np.array([medians[name] for name, _ in curves])
         marked = any(len(present[name]) < len(series) for name in kept)
-        return cls(column, tuple(kept), fill, tuple(fit(present[name]) for name in kept), marked)
+        return cls(column, tuple(name for name, _ in curves), fill, tuple(c for _, c in curves), marked)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
-        name = self.column.name
-        made = tuple(f"{name}: {part}" if part else name for part in self.parts)
-        return (*made, f"{name}: missing") if self.marked else made
+        name, seen, made = self.column.name, set(), []
+        for part, curve in zip(self.parts, self.curves, strict=True):
+            label = f"{name}: {part}" if part else name
+            made.append(f"{label} from {curve.knots[0]:.6g} to {curve.knots[-1]:.6g}" if part in seen else label)
+            seen.add(part)
+        return (*made, f"{name}: missing") if self.marked else tuple(made)
 
     def transform(self, series: pl.Series) -> np.ndarray:
         """(rows, features) float32."""
         parts = measures(series, self.column)
-        out = np.empty((len(series), len(self.names)), dtype=np.float32)
+        out = np.empty((len(series), len(self.curves) + self.marked), dtype=np.float32)
         for i, (part, curve) in enumerate(zip(self.parts, self.curves, strict=True)):
             x = parts[part]
             out[:, i] = curve(np.where(np.isnan(x), self.fill[i], x))

@@ -17,6 +17,9 @@ from lamina.errors import LaminaError, unknown
 EMBED_ABOVE = 16
 """Categories with more values than this are codes for an embedding; one-hot they would outnumber the rest."""
 
+RAMPS, RAMPS_EACH, RAMPS_LEAST = 128, 16, 3
+"""More ramps in all would leave a network of some ten thousand parameters too narrow; two say little more than none."""
+
 Block = NumberBlock | CategoryBlock
 
 
@@ -32,7 +35,13 @@ class Encoder:
 
     @classmethod
     def fit(
-        cls, frame: pl.DataFrame, schema: Schema, *, scaling: str = "quantile", embed_above: int = EMBED_ABOVE
+        cls,
+        frame: pl.DataFrame,
+        schema: Schema,
+        *,
+        scaling: str = "quantile",
+        ramps: int = RAMPS,
+        embed_above: int = EMBED_ABOVE,
     ) -> Encoder:
         """Learn the preprocessing from the training part.
 
@@ -40,6 +49,8 @@ class Encoder:
             frame: the training rows.
             schema: what each column is.
             scaling: ``quantile`` or ``standard``, see `lamina.data.scaling`.
+            ramps: number columns get ramps beside their scaled value (`Curve.ramps`), each `RAMPS_EACH` or what brings
+                the table to about this many in all, and none where that leaves fewer than `RAMPS_LEAST`. 0 for none.
             embed_above: categories with more values than this are columns of codes.
 
         Raises:
@@ -51,10 +62,13 @@ class Encoder:
             why = schema.left_out or "the table has none"
             raise LaminaError(f"no column is left to learn from; {why}")
         _require(frame, [c.name for c in schema.used])
+        numeric = sum(c.kind == "number" for c in schema.used)
+        each = min(RAMPS_EACH, ramps // max(1, numeric))
+        each = each if each >= RAMPS_LEAST else 0
         blocks: list[Block] = [
             CategoryBlock.fit(frame[c.name], c, embed_above)
             if c.kind == "category"
-            else NumberBlock.fit(frame[c.name], c, scaling)
+            else NumberBlock.fit(frame[c.name], c, scaling, each)
             for c in schema.used
         ]
         return cls(tuple(sorted(blocks, key=_is_embedded)))

@@ -83,6 +83,26 @@ class Curve:
         return cls(knots, np.array([-CLIP_STANDARD, CLIP_STANDARD]))
 
     @classmethod
+    def ramps(cls, x: np.ndarray, n: int) -> list[Curve]:
+        r"""One ramp between each two neighbours of :math:`n + 1` quantiles: 0 below, 1 above, linear between.
+
+        A linear map of the ramps is any piecewise linear function with these knots, so that a network need not
+        learn to bend. Ties leave fewer ramps; a column with fewer than three distinct quantiles has none.
+
+        Args:
+            x: (rows,) the training part, without missing values.
+            n: the number of ramps.
+
+        Source: Gorishniy, Rubachev and Babenko 2022, On Embeddings for Numerical Features in Tabular Deep Learning,
+        arXiv:2203.05556 (there: piecewise linear encoding).
+        """
+        if not len(x):
+            return []
+        knots = np.unique(np.quantile(x, np.linspace(0, 1, n + 1)))
+        heights = np.array([0.0, 1.0])
+        return [cls(pair, heights) for pair in np.stack([knots[:-1], knots[1:]], 1)] if len(knots) > 2 else []
+
+    @classmethod
     def _constant(cls, values: np.ndarray) -> Curve:
         return cls(np.asarray(values[:1] if len(values) else [0.0], dtype=np.float64), np.zeros(1))
 

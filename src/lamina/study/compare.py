@@ -5,50 +5,29 @@ from __future__ import annotations
 import math
 import os
 import re
-import threading
 import time as clock
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from joblib import Parallel, delayed, parallel_config
-from threadpoolctl import threadpool_limits
 
 from lamina.catalog import find, table_networks
 from lamina.data.encoder import Encoder
-from lamina.data.splits import outer_splits
 from lamina.data.task import Task, make_task
 from lamina.errors import LaminaError, unknown
-from lamina.fold import Fold
 from lamina.model import Blueprint
 from lamina.study import rivals as rival_catalogue
-from lamina.study.contender import Contender, NetworkContender, judge_attempt
-from lamina.study.question import FILE, Job, Question
-from lamina.study.rivals._protocol import RivalContender
+from lamina.study.question import FILE, Question
 from lamina.study.store import Store
 from lamina.study.study import Study
 from lamina.study.summary import summarise
-from lamina.training import Head, OutOfTime
+from lamina.study.work import Progress, work_in_processes
+from lamina.training import Head
 
 RULES = ("backprop",)
 QUICK = {"splits": 2, "seeds": 2, "settings": 3, "rows": 4000}
-WAIT = 0.2  # seconds between two looks at a job that another process works on
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a comparison stands, for a progress bar.
-
-    Attributes:
-        job: what is computed at the moment; None while other processes finish theirs.
-        done: the share of all jobs that is done, 0 to 1.
-    """
-
-    job: Job | None
-    done: float
 
 
 def compare(
@@ -147,101 +126,6 @@ def compare(
     return study
 
 
-def work_in_processes(
-    task: Task,
-    question: Question,
-    store: Store,
-    *,
-    jobs: int,
-    device: str,
-    deadline: float,
-    progress: Callable[[Progress], None] | None,
-) -> None:
-    """Share the jobs of a study between so many processes, each with its share of the cores.
-
-    Processes times threads stay within the cores: PyTorch's threads wait by spinning, so that more of them than cores
-    slow each other down by far more than they bring.
-    """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    if jobs == 1:
-        with threadpool_limits(threads):
-            torch.set_num_threads(threads)
-            work(task, question, store, device=device, deadline=deadline, progress=progress)
-        return
-    with parallel_config("loky", inner_max_num_threads=threads):
-        pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-        ends = pool(
-            delayed(_worker)(task, question, store.path, device, deadline, os.getpid()) for _ in range(jobs)
-        )
-    watcher = threading.Thread(target=lambda: list(ends), daemon=True)
-    watcher.start()
-    while watcher.is_alive():
-        watcher.join(WAIT)
-        states = store.states()
-        running = [job for job, state in states.items() if state == "running"]
-        finished = sum(state in ("done", "failed") for state in states.values())
-        if progress is not None:
-            progress(Progress(running[0] if running else None, finished / len(states)))
-
-
-def _worker(task: Task, question: Question, path: Path, device: str, deadline: float, parent: int) -> None:
-    def orphaned() -> bool:
-        return os.getppid() != parent
-
-    work(task, question, Store(path), device=device, deadline=deadline, stop=orphaned)
-
-
-def work(
-    task: Task,
-    question: Question,
-    store: Store,
-    *,
-    device: str = "auto",
-    deadline: float = math.inf,
-    progress: Callable[[Progress], None] | None = None,
-    stop: Callable[[], bool] = lambda: False,
-) -> None:
-    """Take jobs and do them until none is left, other processes' jobs included, or the deadline or `stop` comes."""
-    splits = outer_splits(task, question.splits)
-    fold = Fold(task, splits[0], question.seeds)
-    report = progress or (lambda _: None)
-    while clock.monotonic() < deadline and not stop():
-        states = list(store.states().values())
-        done = sum(state in ("done", "failed") for state in states) / len(states)
-        job = store.claim()
-        if job is None and "running" not in states and "open" not in states:
-            report(Progress(None, 1.0))
-            return
-        if job is None:
-            report(Progress(None, done))
-            clock.sleep(WAIT)
-            continue
-        report(Progress(job, done))
-        if job.split != fold.split.index:
-            fold = Fold(task, splits[job.split], question.seeds)
-        with store.working_on(job):
-
-            def moved(part: float, job: Job = job, done: float = done) -> None:
-                report(Progress(job, done + part / len(states)))
-
-            try:
-                attempt = contender(job.system, device).attempt(fold, question, deadline, moved)
-                outcome = judge_attempt(fold, attempt)
-            except OutOfTime:
-                return
-            except Exception as error:  # a system of somebody else's may fail in any way; the others go on
-                store.fail(job, f"{type(error).__name__}: {error}".splitlines()[0])
-            else:
-                store.finish(job, outcome)
-
-
-def contender(system: str, device: str) -> Contender:
-    """The network or rival called `system` as something that can be compared."""
-    if system in rival_catalogue.names():
-        return RivalContender(rival_catalogue.rival(system))
-    return NetworkContender(system, device)
-
-
 def chosen(what: str, asked: Sequence[str] | str, known: Sequence[str]) -> list[str]:
     """The names asked for, each known, each once; ``all`` are all that are known, ``none`` or nothing are none."""
     parts = asked.split(",") if isinstance(asked, str) else asked
@@ -289,9 +173,7 @@ def sample(task: Task, rows: int) -> Task:
         _, rare_first = np.unique(task.y[order], return_index=True)
         order = np.concatenate([order[rare_first], np.delete(order, rare_first)])
     kept = np.sort(order[:rows])
-    return replace(
-        task, features=task.features[kept], y=task.y[kept], fingerprint=f"{task.fingerprint}-{rows}"
-    )
+    return replace(task, features=task.features[kept], y=task.y[kept], fingerprint=f"{task.fingerprint}-{rows}")
 
 
 def study_folder(question: Question, out: str | Path | None, resume: bool) -> Path:
@@ -308,9 +190,7 @@ def study_folder(question: Question, out: str | Path | None, resume: bool) -> Pa
     folder = Path(out)
     if (folder / FILE).is_file():
         if not resume:
-            raise LaminaError(
-                f"{str(folder)!r} holds a study; go on with it by --resume, or choose another --out"
-            )
+            raise LaminaError(f"{str(folder)!r} holds a study; go on with it by --resume, or choose another --out")
         question.require_same(Question.read(folder), folder)
         return folder
     try:

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from lamina.errors import LaminaError
 
@@ -74,8 +75,9 @@ class Question:
         if not path.is_file():
             raise LaminaError(f"{str(folder)!r} holds no study: {FILE} is missing")
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            values: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+            listed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return cls(**listed)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
             raise LaminaError(f"{str(path)!r} is damaged: {error}") from error
 
@@ -91,6 +93,4 @@ class Question:
             if getattr(self, f.name) != getattr(other, f.name)
         ]
         if different:
-            raise LaminaError(
-                f"the study in {str(folder)!r} was asked something else: {'; '.join(different)}"
-            )
+            raise LaminaError(f"the study in {str(folder)!r} was asked something else: {'; '.join(different)}")

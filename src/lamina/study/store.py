@@ -123,9 +123,7 @@ class Store:
     def claim(self) -> Job | None:
         """Take the next job that is open, or whose owner is gone; None if there is none to take."""
         with self._transaction() as db:
-            for row in db.execute(
-                "SELECT * FROM jobs WHERE state IN ('open', 'running') ORDER BY number"
-            ).fetchall():
+            for row in db.execute("SELECT * FROM jobs WHERE state IN ('open', 'running') ORDER BY number").fetchall():
                 free = row["state"] == "open" or row["beat"] < time.time() - STALE or not _alive(row["owner"])
                 if free:
                     db.execute(
@@ -165,40 +163,30 @@ class Store:
     def _mine(self, job: Job) -> tuple[str, int, str]:
         return job.system, job.split, self.owner
 
+    def _end(self, db: sqlite3.Connection, job: Job, state: str, record: dict) -> bool:
+        """End a job; False if another process has taken it."""
+        ended = db.execute(
+            "UPDATE jobs SET state = ?, outcome = ? WHERE system = ? AND split = ? AND owner = ? AND state = 'running'",
+            (state, json.dumps(record), *self._mine(job)),
+        )
+        return ended.rowcount > 0
+
     def finish(self, job: Job, outcome: Outcome) -> None:
         """Store a job's outcome and trials in one transaction; nothing if another process has taken the job."""
         record = {k: getattr(outcome, k) for k in ("settings", "chosen", "ensemble", "params", "flops")}
+        rows = [
+            (t.setting, t.seed, t.validation, t.score, t.seconds, t.diverged, json.dumps(t.curve))
+            for t in outcome.trials
+        ]
         with self._transaction() as db:
-            mine = db.execute(
-                "UPDATE jobs SET state = 'done', outcome = ? WHERE system = ? AND split = ? AND owner = ? AND state = 'running'",
-                (json.dumps(record), *self._mine(job)),
-            )
-            if mine.rowcount:
-                db.executemany(
-                    "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    [
-                        (
-                            job.system,
-                            job.split,
-                            t.setting,
-                            t.seed,
-                            t.validation,
-                            t.score,
-                            t.seconds,
-                            t.diverged,
-                            json.dumps(t.curve),
-                        )
-                        for t in outcome.trials
-                    ],
-                )
+            if self._end(db, job, "done", record):
+                insert = "INSERT INTO trials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                db.executemany(insert, [(job.system, job.split, *row) for row in rows])
 
     def fail(self, job: Job, message: str) -> None:
         """Note that a job cannot be done, and why."""
         with self._transaction() as db:
-            db.execute(
-                "UPDATE jobs SET state = 'failed', outcome = ? WHERE system = ? AND split = ? AND owner = ? AND state = 'running'",
-                (json.dumps({"message": message}), *self._mine(job)),
-            )
+            self._end(db, job, "failed", {"message": message})
 
     def states(self) -> dict[Job, str]:
         """The state of every job: open, running, done or failed."""
@@ -222,9 +210,7 @@ class Store:
                         json.loads(r["curve"]),
                     )
                 )
-            rows = db.execute(
-                "SELECT system, split, outcome FROM jobs WHERE state = 'done' ORDER BY number"
-            ).fetchall()
+            rows = db.execute("SELECT system, split, outcome FROM jobs WHERE state = 'done' ORDER BY number").fetchall()
         jobs = {Job(r["system"], r["split"]): json.loads(r["outcome"]) for r in rows}
         return {job: Outcome(trials=trials[job], **record) for job, record in jobs.items()}
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from lamina.compare.verdict import Pair, Verdict
 from lamina.data.task import Task
 from lamina.errors import LaminaError
 from lamina.model import Model, fit_model
+from lamina.study.leaderboard import leaderboard
+from lamina.study.verdict import Pair, Verdict
 from lamina.training import Setting
 
 SUMMARY, MODEL, REPORT = "summary.json", "model", "report.html"
@@ -58,27 +59,26 @@ class Study:
 
     def leaderboard(self) -> pl.DataFrame:
         """One row per network and rival, the best first: score with its interval, cost, setting."""
-        rows = [{**r, "kind": kind} for kind in ("network", "rival") for r in self.summary[f"{kind}s"]]
-        table = pl.DataFrame(
+        rows = leaderboard(self.summary)
+        return pl.DataFrame(
             {
-                "name": [r["name"] for r in rows],
-                "kind": [r["kind"] for r in rows],
-                self.summary["metric"]: [r["mean"] for r in rows],
-                "low": [r["low"] for r in rows],
-                "high": [r["high"] for r in rows],
-                "ensemble": [sum(r["ensemble"]) / len(r["ensemble"]) for r in rows],
-                "params": [r["params"] for r in rows],
-                "flops": [r["flops"] for r in rows],
-                "fit_seconds": [r["fit_seconds"] for r in rows],
-                "diverged": [r["diverged"] for r in rows],
+                "name": [r.name for r in rows],
+                "kind": ["rival" if r.rival else "network" for r in rows],
+                self.summary["metric"]: [r.mean for r in rows],
+                "low": [r.low for r in rows],
+                "high": [r.high for r in rows],
+                "ensemble": [r.ensemble for r in rows],
+                "params": [r.params for r in rows],
+                "flops": [r.flops for r in rows],
+                "fit_seconds": [r.seconds for r in rows],
+                "diverged": [r.diverged for r in rows],
             },
             schema_overrides={"low": pl.Float64, "high": pl.Float64, "params": pl.Int64, "flops": pl.Int64},
         )
-        return table.sort(self.summary["metric"], descending=self.summary["higher_is_better"])
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the report, one HTML file, and return its path (``report.html`` in the study's folder by default)."""
-        from lamina.compare.report import write_report
+        from lamina.study.report import write_report
 
         return write_report(self.summary, Path(path) if path else self.folder / REPORT)
 
@@ -114,7 +114,5 @@ class Study:
     def write_summary(self) -> None:
         """Write ``summary.json``, under a temporary name first."""
         temporary = self.folder / f"{SUMMARY}.{os.getpid()}.part"
-        temporary.write_text(
-            json.dumps(self.summary, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(self.summary, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
         os.replace(temporary, self.folder / SUMMARY)

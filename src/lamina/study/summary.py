@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import shlex
 from collections import Counter
 from importlib.metadata import version
 from typing import Any
@@ -13,21 +14,19 @@ import numpy as np
 import torch
 
 from lamina import catalog
-from lamina.compare.statistics import interval
-from lamina.compare.verdict import Entry, judge
 from lamina.data.task import Task
 from lamina.metrics import Metric
 from lamina.study import rivals
 from lamina.study.question import Job, Question
+from lamina.study.statistics import interval
 from lamina.study.store import Outcome, Store
+from lamina.study.verdict import Entry, judge
 from lamina.training import choose_device
 
 TEST_FRACTION = 0.2
 
 
-def summarise(
-    task: Task, question: Question, store: Store, *, refused: dict[str, str], device: str
-) -> dict[str, Any]:
+def summarise(task: Task, question: Question, store: Store, *, refused: dict[str, str], device: str) -> dict[str, Any]:
     """The summary of what is done: over the splits that every system has finished.
 
     Args:
@@ -47,8 +46,7 @@ def summarise(
     rope = task.metric.rope(rows["constant"]["mean"] if "constant" in rows else _spread(task))
     test_rows = task.rows // 5
     entries = [
-        Entry(r["name"], r["scores"], r["params"], r["fit_seconds"], rival=r in others)
-        for r in (*networks, *others)
+        Entry(r["name"], r["scores"], r["params"], r["fit_seconds"], rival=r in others) for r in (*networks, *others)
     ]
     verdict = (
         judge(
@@ -93,16 +91,20 @@ def summarise(
         ],
         "target": task.target.to_dict(),
         "warnings": list(task.warnings),
-        "undone": [
-            f"{j.system} on split {j.split + 1}"
-            for j, s in store.states().items()
-            if s in ("open", "running")
-        ],
+        "undone": [f"{j.system} on split {j.split + 1}" for j, s in store.states().items() if s in ("open", "running")],
         "errors": [{"network": name, "message": message} for name, message in errors.items()],
         "environment": environment(device),
         "seconds": sum(t.seconds for t in trials),
+        "command": _command(question),
     }
     return _finite(summary)
+
+
+def _command(question: Question) -> str:
+    """A command that asks the same question."""
+    options = {name: getattr(question, name) for name in ("target", "metric", "params", "splits", "seeds", "settings")}
+    options |= {"networks": ",".join(question.networks), "rivals": ",".join(question.rivals) or "none"}
+    return shlex.join(["lamina", "compare", question.data, *(f"--{k}={v}" for k, v in options.items())])
 
 
 def _finite(value: Any) -> Any:
@@ -118,14 +120,10 @@ def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]
     """One network's or rival's row, from its outcomes split by split."""
     chosen = [[t for t in o.trials if t.setting == o.chosen] for o in outcomes]
     scores = [t.score for split in chosen for t in split]
-    mean, low, high = interval(
-        np.array([np.mean([t.score for t in split]) for split in chosen]), TEST_FRACTION
-    )
+    mean, low, high = interval(np.array([np.mean([t.score for t in split]) for split in chosen]), TEST_FRACTION)
     settings = outcomes[0].settings
     votes = Counter(o.chosen for o in outcomes)
-    losses = [
-        [t.validation for o in outcomes for t in o.trials if t.setting == i] for i in range(len(settings))
-    ]
+    losses = [[t.validation for o in outcomes for t in o.trials if t.setting == i] for i in range(len(settings))]
     facts = catalog.systems()[system] if system in catalog.systems() else rivals.rival(system)
     return {
         "name": system,
@@ -134,21 +132,20 @@ def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]
         "params": outcomes[0].params,
         "flops": outcomes[0].flops,
         "setting": settings[max(votes, key=lambda i: (votes[i], -i))],
-        "scores": scores,
+        "scores": scores.ravel().tolist(),
         "mean": mean,
         "low": low,
         "high": high,
         "ensemble": [o.ensemble for o in outcomes],
         "validation": [
-            float(np.mean([t.validation for t in split if t.validation is not None] or [np.nan]))
-            for split in chosen
+            float(np.mean([t.validation for t in split if t.validation is not None] or [np.nan])) for split in chosen
         ],
         "fit_seconds": float(np.mean([t.seconds for o in outcomes for t in o.trials])),
         "diverged": sum(t.diverged for o in outcomes for t in o.trials),
         "settings": [
             {
                 "setting": setting,
-                "validation": None if None in losses[i] else float(np.mean(losses[i])),
+                "validation": float(losses[:, i].mean()),
                 "chosen": votes[i],
             }
             for i, setting in enumerate(settings)

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from scipy.stats import qmc
 
-from lamina.study.contender import Attempt, Progress
 from lamina.fold import Fold
+from lamina.study.contender import Attempt, Progress
 from lamina.study.question import Question
 from lamina.training import OutOfTime
 

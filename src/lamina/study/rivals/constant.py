@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamina.study.contender import constant_prediction
 from lamina.fold import Fold
+from lamina.study.contender import constant_prediction
 from lamina.study.rivals._protocol import Predictor
 
 

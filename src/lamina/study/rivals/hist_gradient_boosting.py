@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from lamina.fold import Fold
@@ -41,7 +43,7 @@ class HistGradientBoosting:
         x, categorical = fold.raw
         train, validation = fold.inner[seed]
         few = categorical & ~((x > MAX_CODES).any(0))
-        model = (HistGradientBoostingClassifier if fold.head.classes else HistGradientBoostingRegressor)(
+        model: Any = (HistGradientBoostingClassifier if fold.head.classes else HistGradientBoostingRegressor)(
             **setting,
             max_iter=500,
             early_stopping=True,
@@ -51,7 +53,7 @@ class HistGradientBoosting:
         )
         y = fold.task.y
         model.fit(x[train], y[train], X_val=x[validation], y_val=y[validation])
-        if not isinstance(model, HistGradientBoostingClassifier):
+        if not fold.head.classes:
             return lambda r: model.predict(x[r])
         return lambda r: full_probabilities(model.predict_proba(x[r]), model.classes_, fold.head.classes)
 

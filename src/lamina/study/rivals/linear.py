@@ -28,9 +28,7 @@ class Linear:
             ridge = Ridge(alpha=1.0 / setting["C"]).fit(x[rows], fold.head.encode(y))
             return lambda r: ridge.predict(x[r]) * fold.head.scale + fold.head.mean
         logistic = LogisticRegression(C=setting["C"], max_iter=300).fit(x[rows], y)
-        return lambda r: full_probabilities(
-            logistic.predict_proba(x[r]), logistic.classes_, fold.head.classes
-        )
+        return lambda r: full_probabilities(logistic.predict_proba(x[r]), logistic.classes_, fold.head.classes)
 
 
 RIVAL = Linear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -35,21 +36,20 @@ class SklearnMLP:
         """See `Rival.fit`."""
         x, head = fold.dense, fold.head
         width = hidden_width(params, x.shape[1], head.outputs)
-        model = (MLPClassifier if head.classes else MLPRegressor)(
-            (width, width), **setting, random_state=seed
-        )
+        kind = MLPClassifier if head.classes else MLPRegressor
+        model: Any = kind(hidden_layer_sizes=(width, width), random_state=seed, **setting)
         train, validation = fold.inner[seed]
         y = head.encode(fold.task.y)
         classes = np.unique(y[train])
 
         def predict(rows: np.ndarray) -> np.ndarray:
-            if isinstance(model, MLPClassifier):
+            if head.classes:
                 return full_probabilities(model.predict_proba(x[rows]), model.classes_, head.classes)
             return model.predict(x[rows]) * head.scale + head.mean
 
         best, best_loss, best_epoch = None, math.inf, 0
         for epoch in range(EPOCHS):
-            if isinstance(model, MLPClassifier):
+            if head.classes:
                 model.partial_fit(x[train], y[train], classes=classes)
             else:
                 model.partial_fit(x[train], y[train])

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lamina.compare import plots
-from lamina.compare.leaderboard import leaderboard
-from lamina.compare.ranking import PICK, ranking
-from lamina.compare.report import write_report, write_reports
-from lamina.compare.statistics import interval
-from lamina.compare.verdict import Entry, judge
 from lamina.errors import LaminaError
+from lamina.study import plots
+from lamina.study.leaderboard import leaderboard
+from lamina.study.ranking import PICK, ranking
+from lamina.study.report import write_report, write_reports
+from lamina.study.statistics import interval
+from lamina.study.verdict import Entry, judge
 
 HOSTILE = "<script>document.title='owned'</script> \"quoted\" & ${x} {{ 7 * 7 }}"
 NETWORKS = ("mlp", "resnet", "densenet", "hourglass", "kan", "fan", "bilinear", "moe")

@@ -38,9 +38,7 @@ def _mean(values: Sequence[float | None] | None) -> float | None:
 
 def leaderboard(summary: Summary) -> list[Row]:
     """Networks and rivals, best mean score first whatever its direction; those without a score last."""
-    entries = [
-        (e, rival) for key, rival in (("networks", False), ("rivals", True)) for e in summary.get(key) or []
-    ]
+    entries = [(e, rival) for key, rival in (("networks", False), ("rivals", True)) for e in summary.get(key) or []]
     sign = -1 if summary["higher_is_better"] else 1
 
     def order(item: tuple[Mapping[str, Any], bool]) -> tuple[float, bool, str]:

@@ -17,12 +17,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
-from lamina.compare import plots
-from lamina.compare.leaderboard import Row, Summary, leaderboard
-from lamina.compare.plots import Figure
-from lamina.compare.ranking import Ranking, ranking
-from lamina.compare.wording import duration, listed, number, printed, short
 from lamina.errors import LaminaError
+from lamina.study import plots
+from lamina.study.leaderboard import Row, Summary, leaderboard
+from lamina.study.plots import Figure
+from lamina.study.ranking import Ranking, ranking
+from lamina.study.wording import duration, listed, number, printed, short
 
 NOTHING_YET = {"best": "", "decided": False, "sentence": "Nothing can be said yet: no split is whole."}
 
@@ -111,9 +111,7 @@ def _pairs(id: str, summary: Summary, rows: list[Row]) -> Plot | None:
     best = summary["verdict"].get("best")
     choices.sort(key=lambda c: c["label"] != best)  # stable: the best first, then as in the leaderboard
     rope = number(summary["rope"], summary["rope"])
-    caption = (
-        f"Probability that the chosen method is better by more than {rope}, practically equal, or worse."
-    )
+    caption = f"Probability that the chosen method is better by more than {rope}, practically equal, or worse."
     return Plot(id, choices, caption, caption, "How probably is")
 
 
@@ -150,9 +148,7 @@ def _ranks(rank: Ranking) -> Plot:
 def _setting(setting: Mapping[str, Any] | None) -> str:
     """A setting as a phrase: learning rate 0.003, dropout 0.1."""
     values = (
-        f"{name.replace('_', ' ')} {value:.3g}"
-        if isinstance(value, float)
-        else f"{name.replace('_', ' ')} {value}"
+        f"{name.replace('_', ' ')} {value:.3g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in (setting or {}).items()
     )
     return ", ".join(values) or "–"
@@ -160,16 +156,14 @@ def _setting(setting: Mapping[str, Any] | None) -> str:
 
 def _papers(studies: Sequence[Study]) -> list[str]:
     cited = (
-        e.get("paper")
-        for s in studies
-        for e in [*(s.summary.get("networks") or []), *(s.summary.get("rivals") or [])]
+        e.get("paper") for s in studies for e in [*(s.summary.get("networks") or []), *(s.summary.get("rivals") or [])]
     )
     return sorted({paper for paper in cited if paper}, key=str.casefold)
 
 
 def _environment() -> Environment:
     env = Environment(
-        loader=PackageLoader("lamina.compare", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("lamina.study", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     env.filters |= {
         "score": lambda value, rope: "–" if value is None else number(value, rope),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import integrate, stats
 
-from lamina.compare.statistics import (
+from lamina.errors import LaminaError
+from lamina.study.statistics import (
     corrected_t_test,
     correlated_t_probabilities,
     critical_difference,
@@ -23,7 +24,6 @@ from lamina.compare.statistics import (
     interval,
     splits_to_decide,
 )
-from lamina.errors import LaminaError
 
 # Demšar 2006, table 6: AUC of C4.5 with no, one (m, cf) and both parameters tuned
 DEMSAR = np.array(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina.compare.statistics import corrected_t_test, correlated_t_probabilities
-from lamina.compare.verdict import Entry, Verdict, judge
-from lamina.compare.wording import duration, listed, number, printed, short
 from lamina.errors import LaminaError
+from lamina.study.statistics import corrected_t_test, correlated_t_probabilities
+from lamina.study.verdict import Entry, Verdict, judge
+from lamina.study.wording import duration, listed, number, printed, short
 
 SPLITS, SEEDS = 5, 2
 WOBBLE = np.array([0.002, -0.002, 0.001, -0.001, 0.0])

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.compare.leaderboard import Row
-from lamina.compare.statistics import groups
-from lamina.compare.wording import duration, number, printed, short
+from lamina.study.leaderboard import Row
+from lamina.study.statistics import groups
+from lamina.study.wording import duration, number, printed, short
 
 Figure = dict[str, Any]
 LONGEST_LABEL = 24
@@ -186,9 +186,7 @@ def pairs(first: str, others: Sequence[tuple[str, float, float, float]]) -> Figu
                 "hovertemplate": f"{label(first)} {name}, against %{{customdata}}: %{{x:.3f}}<extra></extra>",
             }
         )
-    layout = _layout(
-        80 + 27 * len(others), xaxis={"range": [0, 1], "nticks": 6}, yaxis=_names([o[0] for o in others])
-    )
+    layout = _layout(80 + 27 * len(others), xaxis={"range": [0, 1], "nticks": 6}, yaxis=_names([o[0] for o in others]))
     legend = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"}
     return {
         "data": data,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lamina.compare.leaderboard import Summary, leaderboard
-from lamina.compare.statistics import critical_difference, friedman, holm_wilcoxon
+from lamina.study.leaderboard import Summary, leaderboard
+from lamina.study.statistics import critical_difference, friedman, holm_wilcoxon
 
 PICK = "Lamina's pick"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.compare.statistics import corrected_t_test, correlated_t_probabilities, splits_to_decide
-from lamina.compare.wording import count, duration, listed, number, printed
 from lamina.errors import LaminaError
+from lamina.study.statistics import corrected_t_test, correlated_t_probabilities, splits_to_decide
+from lamina.study.wording import count, duration, listed, number, printed
 
 CONSTANT, LINEAR = "constant", "linear"
 FEW_TEST_ROWS = 50  # a single row is then 2 % of a test part, twice the usual region of practical equivalence
@@ -152,9 +152,7 @@ def _equals(case: _Case, best: str, equal: Sequence[str]) -> list[str]:
     clauses = [f"practically equal to it (within {case.number(case.rope)}): {listed(equal)}"]
     cheapest = min([best, *equal], key=case.seconds)
     if cheapest != best:
-        clauses.append(
-            f"the cheapest of these is {cheapest}, at {duration(case.seconds(cheapest))} a training"
-        )
+        clauses.append(f"the cheapest of these is {cheapest}, at {duration(case.seconds(cheapest))} a training")
     return clauses + ["a linear model does as well"] * (LINEAR in equal)
 
 
@@ -199,9 +197,7 @@ def _outlook(case: _Case, best: str, unsettled: Sequence[str]) -> str:
     """The clause on how many splits would settle the pairs that are open."""
     if case.splits == 1:
         return "one split says nothing of the spread, so use at least three"
-    needed = [
-        splits_to_decide(case.gap(best, name), case.rope, case.level, cap=MOST_SPLITS) for name in unsettled
-    ]
+    needed = [splits_to_decide(case.gap(best, name), case.rope, case.level, cap=MOST_SPLITS) for name in unsettled]
     hard = [name for name, n in zip(unsettled, needed, strict=True) if n is None]
     if hard:
         return f"more splits alone would not settle {best} against {listed(hard)}"
@@ -215,8 +211,7 @@ def _undecided(case: _Case, best: str) -> str:
     names = [p.second for p in unsettled]
     place = "leads" if best == case.entries[0].name else "is the best network"
     clauses = [
-        f"{best} {place} ({printed(case.metric)} {case.score(best)}), "
-        f"but {listed(names)} may be as good or better",
+        f"{best} {place} ({printed(case.metric)} {case.score(best)}), but {listed(names)} may be as good or better",
         _outlook(case, best, names),
     ]
     if best != case.networks[0]:

@@ -177,9 +177,7 @@ def splits_to_decide(
 def _table(scores: ArrayLike) -> np.ndarray:
     table = np.asarray(scores, dtype=float)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
-        raise LaminaError(
-            f"scores have to be a table of data sets by at least two methods, not of shape {table.shape}"
-        )
+        raise LaminaError(f"scores have to be a table of data sets by at least two methods, not of shape {table.shape}")
     return table
 
 
@@ -216,9 +214,7 @@ def critical_difference(n_methods: int, n_datasets: int, alpha: float = 0.05) ->
     range for `k` groups and infinite degrees of freedom, divided by :math:`\sqrt 2` (Demšar 2006, table 5).
     """
     if n_methods < 2 or n_datasets < 1:
-        raise LaminaError(
-            f"a critical difference needs 2 methods and 1 data set, not {n_methods} and {n_datasets}"
-        )
+        raise LaminaError(f"a critical difference needs 2 methods and 1 data set, not {n_methods} and {n_datasets}")
     q = stats.studentized_range.isf(alpha, n_methods, np.inf) / np.sqrt(2)
     return float(q * np.sqrt(n_methods * (n_methods + 1) / (6 * n_datasets)))
 
