@@ -107,9 +107,7 @@ def test_a_package_joins_through_the_entry_point(tmp_path):
 def test_a_package_that_joins_passes_the_conformance_kit(tmp_path):
     install(tmp_path, SYSTEM)
     test = tmp_path / "test_strangers.py"
-    test.write_text(
-        "import lamina.testing\n@lamina.testing.parametrize()\ndef test_it(check):\n    check()\n"
-    )
+    test.write_text("import lamina.testing\n@lamina.testing.parametrize()\ndef test_it(check):\n    check()\n")
     options = ["-q", "-k", "extra-", "-p", "no:cacheprovider", str(test)]
     code = f"import sys, pytest; sys.exit(pytest.main({options}))"
     assert f"{len(CHECKS)} passed" in python(code, tmp_path)

@@ -50,9 +50,7 @@ def test_subclasses_are_left_alone():
 
 
 def test_says_what_there_is_when_nothing_matches():
-    with pytest.raises(
-        LaminaError, match=r"Sequential has no Linear that matches where='3\.\*'; it has 3: .*2\.0"
-    ):
+    with pytest.raises(LaminaError, match=r"Sequential has no Linear that matches where='3\.\*'; it has 3: .*2\.0"):
         swap(model(), nn.Linear, KANLinear, where="3.*")
     with pytest.raises(LaminaError, match=r"ReLU has no Linear$"):
         swap(nn.ReLU(), nn.Linear, KANLinear)

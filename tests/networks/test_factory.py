@@ -11,9 +11,7 @@ SHAPE = {"in_features": 8, "out_features": 2}
 
 
 def test_the_eight_networks_are_there():
-    assert {"bilinear", "densenet", "fan", "hourglass", "kan", "mlp", "moe", "resnet"} <= set(
-        table_networks()
-    )
+    assert {"bilinear", "densenet", "fan", "hourglass", "kan", "mlp", "moe", "resnet"} <= set(table_networks())
 
 
 def test_seed_gives_the_same_weights_and_leaves_the_generator_alone():
@@ -74,9 +72,7 @@ def test_codes_beyond_the_known_ones_are_read_as_the_nearest():
 
 
 def test_networks_with_embeddings_stack():
-    members = [
-        create("mlp", **SHAPE, width=8, categories=(5, 6), seed=s, dropout=0.1 * s).eval() for s in (0, 1)
-    ]
+    members = [create("mlp", **SHAPE, width=8, categories=(5, 6), seed=s, dropout=0.1 * s).eval() for s in (0, 1)]
     parameters, buffers = torch.func.stack_module_state(members)
     assert buffers["1.drop.rate"].tolist() == pytest.approx([0.0, 0.1])
     x = torch.cat([torch.randn(9, 6), torch.randint(0, 5, (9, 2)).float()], dim=1)

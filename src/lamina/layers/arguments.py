@@ -52,9 +52,7 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
 def features(x: Tensor, wanted: int) -> Tensor:
     """Return `x` if its last dimension has `wanted` entries, else raise a `LaminaError` with both numbers."""
     if x.ndim == 0 or x.shape[-1] != wanted:
-        raise LaminaError(
-            f"input of shape {tuple(x.shape)}: its last dimension has to be in_features={wanted}"
-        )
+        raise LaminaError(f"input of shape {tuple(x.shape)}: its last dimension has to be in_features={wanted}")
     return x
 
 

@@ -59,9 +59,7 @@ class BilinearLinear(nn.Module):
     @classmethod
     def from_linear(cls, linear: nn.Linear) -> BilinearLinear:
         """The layer that computes exactly what `linear` does: its second factor starts as the constant 1."""
-        new = cls(
-            linear.in_features, linear.out_features, device=linear.weight.device, dtype=linear.weight.dtype
-        )
+        new = cls(linear.in_features, linear.out_features, device=linear.weight.device, dtype=linear.weight.dtype)
         with torch.no_grad():
             new.weight[: new.out_features] = linear.weight
             new.weight[new.out_features :] = 0

@@ -64,9 +64,7 @@ class KANLinear(nn.Module):
         whole(in_features=in_features, out_features=out_features, grid=grid)
         positive(limit=limit)
         self.in_features, self.out_features, self.grid, self.limit = in_features, out_features, grid, limit
-        self.weight = nn.Parameter(
-            torch.empty(out_features, in_features, grid + 4, device=device, dtype=dtype)
-        )
+        self.weight = nn.Parameter(torch.empty(out_features, in_features, grid + 4, device=device, dtype=dtype))
         centres = torch.arange(grid + 3, device=device, dtype=dtype) - (grid / 2 + 1)
         self.register_buffer("centres", centres, persistent=False)
         self.reset_parameters()

@@ -73,9 +73,7 @@ class MoELinear(nn.Module):
         self.in_features, self.out_features, self.experts = in_features, out_features, experts
         self.temperature, self.draws = temperature, draws
         self.activation, self.function = activation, function(activation)
-        self.weight = nn.Parameter(
-            torch.empty(experts * out_features, in_features, device=device, dtype=dtype)
-        )
+        self.weight = nn.Parameter(torch.empty(experts * out_features, in_features, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(experts * out_features, device=device, dtype=dtype))
         self.gate_weight = nn.Parameter(torch.empty(experts, in_features, device=device, dtype=dtype))
         self.gate_bias = nn.Parameter(torch.empty(experts, device=device, dtype=dtype))

@@ -44,9 +44,7 @@ class CategoryEmbedding(nn.Module):
         for i, size in enumerate(categories):
             whole(**{f"categories[{i}]": size})
         if not 0 < len(categories) <= in_features:
-            raise LaminaError(
-                f"categories={tuple(categories)}: there have to be from 1 to in_features={in_features}"
-            )
+            raise LaminaError(f"categories={tuple(categories)}: there have to be from 1 to in_features={in_features}")
         self.in_features, self.categories = in_features, tuple(categories)
         self.dim = min(8, math.ceil(math.sqrt(max(categories))))
         self.numbers = in_features - len(categories)

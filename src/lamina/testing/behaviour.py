@@ -26,9 +26,7 @@ def check_empty_batch(subject: Subject) -> None:
     require(tuple(y.shape) == (0, OUT), f"input (0, {IN}) gives {tuple(y.shape)}, not (0, {OUT})")
     y.sum().backward()
     for name, p in module.named_parameters():
-        require(
-            p.grad is None or not p.grad.any(), f"an empty batch gives {name} a gradient that is not zero"
-        )
+        require(p.grad is None or not p.grad.any(), f"an empty batch gives {name} a gradient that is not zero")
 
 
 def check_rows_are_independent(subject: Subject) -> None:
@@ -36,9 +34,7 @@ def check_rows_are_independent(subject: Subject) -> None:
     module, x = subject.make().double(), rows(dtype=torch.float64)
     batch = module(x)
     alone = torch.cat([module(row) for row in x.split(1)])
-    require(
-        gap(alone, batch) < 1e-10, f"a row alone and the row in a batch differ by {gap(alone, batch):.1e}"
-    )
+    require(gap(alone, batch) < 1e-10, f"a row alone and the row in a batch differ by {gap(alone, batch):.1e}")
 
 
 def check_dtype(subject: Subject) -> None:
@@ -58,9 +54,7 @@ def check_dtype(subject: Subject) -> None:
 def check_device(subject: Subject) -> None:
     """Works on every device there is, and on the meta device, where nothing is allocated."""
     expected = subject.make()(rows())
-    devices = [
-        d for d, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if there
-    ]
+    devices = [d for d, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if there]
     for device in ("cpu", *devices):
         y = subject.make().to(device)(rows().to(device))
         require(y.device.type == device, f"an input on {device} gives an output on {y.device}")
@@ -94,9 +88,7 @@ def check_seed(subject: Subject) -> None:
     one, same, other = (_state(subject.make(seed)) for seed in (0, 0, 1))
     for name, value in one.items():
         require(torch.equal(value, same[name]), f"{name} differs between two instances of one seed")
-    require(
-        any(not torch.equal(value, other[name]) for name, value in one.items()), "the seed changes no weight"
-    )
+    require(any(not torch.equal(value, other[name]) for name, value in one.items()), "the seed changes no weight")
 
 
 def check_reset(subject: Subject) -> None:

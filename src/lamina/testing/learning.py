@@ -27,12 +27,8 @@ def check_budget(subject: Subject) -> None:
         try:
             found = count_params(subject.network(in_features=in_features, params=params))
         except LaminaError as error:
-            require(
-                smallest > params, f"params={params} is refused, though width 1 has {smallest} parameters"
-            )
-            require(
-                str(smallest) in str(error), f"the error does not say the smallest number {smallest}: {error}"
-            )
+            require(smallest > params, f"params={params} is refused, though width 1 has {smallest} parameters")
+            require(str(smallest) in str(error), f"the error does not say the smallest number {smallest}: {error}")
         else:
             off = abs(found - params) / params
             require(off <= 0.05 or smallest > params, f"params={params} gives {found}, {off:.1%} off")

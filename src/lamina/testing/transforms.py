@@ -49,9 +49,7 @@ def check_vmap_training(subject: Subject) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         outputs, gradients = _stacked(members, rows(64, IN))
-    require(
-        not torch.equal(outputs[0], outputs[1]), "members with one initialisation share their random numbers"
-    )
+    require(not torch.equal(outputs[0], outputs[1]), "members with one initialisation share their random numbers")
     for name, g in gradients.items():
         require(bool(torch.isfinite(g).all()), f"the gradient of {name} is not finite")
 
@@ -69,9 +67,7 @@ def _stacked(members: list[nn.Module], x: Tensor) -> tuple[Tensor, dict[str, Ten
         try:
             gradients, outputs = vmap(grad(loss, has_aux=True), randomness="different")(parameters, buffers)
         except UserWarning as warning:
-            raise AssertionError(
-                f"an operation has no batching rule and is slow under vmap: {warning}"
-            ) from warning
+            raise AssertionError(f"an operation has no batching rule and is slow under vmap: {warning}") from warning
     return outputs, gradients
 
 
@@ -87,9 +83,7 @@ def check_compile(subject: Subject) -> None:
     require(gap(y, module(x)) < 1e-5, f"compiled and eager differ by {gap(y, module(x)):.1e}")
     ours, theirs = _gradients(module, y.sum()), _gradients(module, module(x).sum())
     for name, g in theirs.items():
-        require(
-            gap(ours[name], g) < 1e-5, f"gradients of {name} differ by {gap(ours[name], g):.1e} when compiled"
-        )
+        require(gap(ours[name], g) < 1e-5, f"gradients of {name} differ by {gap(ours[name], g):.1e} when compiled")
 
 
 def check_export(subject: Subject) -> None:

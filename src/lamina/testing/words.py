@@ -31,9 +31,7 @@ def check_docstring(subject: Subject) -> None:
     text = subject.cls.__doc__
     require(text, "there is no docstring")
     lines = inspect.cleandoc(text or "").splitlines()
-    require(
-        re.search(r"[.:]$", lines[0]), f"the first line {lines[0]!r} has no full stop or colon at its end"
-    )
+    require(re.search(r"[.:]$", lines[0]), f"the first line {lines[0]!r} has no full stop or colon at its end")
     require(len(lines) > 1 and not lines[1], "the first line is not followed by an empty one")
     arguments = "\n".join(_section(lines, "Args"))
     for name, parameter in subject.options().items():
@@ -65,9 +63,7 @@ def check_repr(subject: Subject) -> None:
         raise AssertionError(f"extra_repr gives {text!r}, which are not arguments: {error}") from error
     missing = set(subject.options()) - set(arguments)
     require(not missing, f"repr lacks the arguments {', '.join(sorted(missing))}")
-    require(
-        repr(subject.cls(**arguments)) == repr(module), f"an instance made from {text!r} has another repr"
-    )
+    require(repr(subject.cls(**arguments)) == repr(module), f"an instance made from {text!r} has another repr")
     defaults = {name: p.default for name, p in subject.options().items() if p.default is not None}
     for name, value in {**defaults, **subject.arguments()}.items():
         require(arguments[name] == value, f"repr has {name}={arguments[name]!r}, though it is {value!r}")
@@ -82,9 +78,7 @@ def check_bad_arguments(subject: Subject) -> None:
         if type(parameter.default) in _WRONG:
             bad.append((name, _WRONG[type(parameter.default)]))
     for name, value in bad:
-        _refused(
-            lambda n=name, v=value: subject.cls(**subject.arguments(**{n: v})), f"{name}={value!r}", name
-        )
+        _refused(lambda n=name, v=value: subject.cls(**subject.arguments(**{n: v})), f"{name}={value!r}", name)
 
 
 _WRONG: dict[type, Any] = {int: -1, float: -1.0, str: "no such thing"}
