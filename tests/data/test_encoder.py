@@ -242,7 +242,7 @@ def test_ordinal_keeps_numbers_and_codes_categories():
 
 def test_ramps_follow_the_scaled_value_and_rise_between_quantiles():
     frame = pl.DataFrame({"x": np.linspace(0.0, 4.0, 101)})
-    encoder = fit(frame, ramps=4)
+    encoder = fitted(frame, ramps=4)
     assert encoder.feature_names == ("x", "x from 0 to 1", "x from 1 to 2", "x from 2 to 3", "x from 3 to 4")
     x = encoder.transform(pl.DataFrame({"x": [-1.0, 0.25, 2.0, 3.5, 9.0]}))
     expected = [[0, 0, 0, 0], [0.25, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0.5], [1, 1, 1, 1]]
@@ -251,8 +251,8 @@ def test_ramps_follow_the_scaled_value_and_rise_between_quantiles():
 
 def test_the_ramps_of_a_table_share_a_total():
     frame = pl.DataFrame({f"x{i}": np.random.default_rng(i).normal(size=300) for i in range(10)})
-    assert fit(frame, ramps=128).n_features == 10 + 10 * 12
-    assert fit(frame, ramps=29).n_features == 10
+    assert fitted(frame, ramps=128).n_features == 10 + 10 * 12
+    assert fitted(frame, ramps=29).n_features == 10
     few = pl.DataFrame({"x": np.arange(300) % 2, "y": np.random.default_rng(0).normal(size=300)})
-    assert fit(few, ramps=8).feature_names[0] == "x"
-    assert fit(few, ramps=8).n_features == 2 + 4
+    assert fitted(few, ramps=8).feature_names[0] == "x"
+    assert fitted(few, ramps=8).n_features == 2 + 4

@@ -98,7 +98,7 @@ class Curve:
         """
         if not len(x):
             return []
-        knots = np.unique(np.quantile(x, np.linspace(0, 1, n + 1)))
+        knots = np.unique(np.quantile(x, np.linspace(0, 1, n + 1), method="inverted_cdf"))
         heights = np.array([0.0, 1.0])
         return [cls(pair, heights) for pair in np.stack([knots[:-1], knots[1:]], 1)] if len(knots) > 2 else []
 
