@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMPARE = "compare iris --networks mlp --rivals linear --splits 2 --seeds 1 --settings 1 --jobs 1 --json"
+COMPARE = "compare iris --networks mlp --rivals linear --splits 2 --seeds 1 --settings 1 --json"
 
 pytestmark = pytest.mark.timeout(1800)
 slow = pytest.mark.skipif(os.environ.get("LAMINA_SLOW") != "1", reason="takes minutes; LAMINA_SLOW=1 runs it")
