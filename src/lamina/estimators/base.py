@@ -17,10 +17,11 @@ from torch import nn
 from lamina import networks
 from lamina.data.encoder import Encoder
 from lamina.data.schema import Schema
-from lamina.errors import LaminaError
+from lamina.errors import LaminaError, unknown
 from lamina.estimators.inputs import as_frame, schema_of
 from lamina.estimators.rows import Rows, gather
 from lamina.layers.arguments import positive, whole, within
+from lamina.networks.factory import known_options
 from lamina.training import AdamW, Fleet, Head, Member, Recipe, Setting, Trace, choose_device, train
 
 
@@ -117,11 +118,14 @@ class NetworkEstimator(BaseEstimator):
         return rows
 
     def _build(self) -> list[nn.Module]:
+        options, known = self.options or {}, known_options(self.network)
+        for name in options.keys() - known:
+            raise unknown(f"option of {self.network!r}", name, known)
         shape = {
             "in_features": self.encoder_.n_features,
             "out_features": self.head_.outputs,
             "categories": self.encoder_.cardinalities,
-            **(self.options or {}),
+            **options,
         }
         sizes = networks.sizes_for(self.network, params=self.params, **shape)
         return [

@@ -25,9 +25,10 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     matrices hold numbers, every column of which is used, NaN and infinity for missing ones. The network is trained by
     `lamina.training.train` on the cross-entropy; `predict_proba` averages the members.
 
-    A weight of two and a row that stands twice are the same thing, up to the last digit, and a row of weight zero is
-    as if it were not there; the order of the rows does not matter. With an integer `random_state`, so does nothing
-    else: the fit is repeated exactly, and no global random state is read or changed.
+    A weight of two and a row that stands twice are the same thing, to the last digit (in a table whose rows stand
+    five times and more on average: nearly), and a row of weight zero is as if it were not there. The order of the rows
+    does not matter. With an integer `random_state` a fit is repeated exactly, and no global random state is read or
+    changed.
 
     Args:
         network: a name that ``lamina list`` shows, or a class declared as `lamina.create` takes it.
@@ -123,7 +124,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise LaminaError(f"y has 1 class, {self.classes_[0]!r}; a classifier needs two or more")
+            raise LaminaError(f"y has 1 class, {self.classes_.tolist()[0]!r}; a classifier needs two or more")
         weight = weight * self._class_weights(y, weight)[codes]
         self._fit(self._start(X, frame, codes, weight, len(self.classes_)), "multiclass")
         return self
@@ -158,7 +159,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             raise LaminaError(f"classes={classes!r}: they were {self.classes_.tolist()} in the first call")
         strange = np.setdiff1d(y, self.classes_)
         if len(strange):
-            raise LaminaError(f"y holds the class {strange[0]!r}, which is none of {self.classes_.tolist()}")
+            raise LaminaError(f"y holds the class {strange.tolist()[0]!r}, which is none of {self.classes_.tolist()}")
         codes = np.searchsorted(self.classes_, y)
         weight = weight * self._class_weights(y, weight)[codes]
         rows = self._start(X, frame, codes, weight, len(self.classes_)) if first else self._gather(frame, codes, weight)

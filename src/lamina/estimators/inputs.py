@@ -67,6 +67,8 @@ def read(
     if y is None:
         raise LaminaError("fit requires y to be passed, but the target y is None")
     y = column_or_1d(y, dtype=dtype, warn=True)
+    if y.dtype == object and any(cell is None for cell in y):
+        raise LaminaError("y holds a missing value; leave out the rows without a target")
     assert_all_finite(y, input_name="y")
     check_consistent_length(frame, y)
     weight = _check_sample_weight(sample_weight, y, dtype=np.float64, ensure_non_negative=True)

@@ -55,11 +55,11 @@ class Rows:
 
 
 def gather(frame: pl.DataFrame, y: np.ndarray, weight: np.ndarray) -> Rows:
-    """Join rows that are equal in features and target, adding up their weights, and sort them.
+    """Sort the rows, and join those that are equal in features and target, adding up their weights.
 
     What is learnt then depends neither on the order of the rows nor on whether a row was repeated or given a weight.
     Rows with equal features are one group, since a copy in the validation part would vouch for what was memorised.
-    A table that is made of copies, `FOLDS` or more of each row on average, is taken as it stands instead, each row a
+    In a table that is made of copies, `FOLDS` or more of each row on average, nothing is joined and each row is a
     group of its own: there, validating on rows never seen would ask for more than predictions will.
 
     Args:
@@ -68,22 +68,21 @@ def gather(frame: pl.DataFrame, y: np.ndarray, weight: np.ndarray) -> Rows:
         weight: (rows,) above zero.
     """
     names = frame.columns
-    table = frame.with_columns(pl.Series(_TARGET, y), pl.Series(_WEIGHT, weight)).sort([*names, _TARGET, _WEIGHT])
-    other = table.select(
-        features=pl.any_horizontal(_differs(name) for name in names),
-        target=_differs(_TARGET),
-    )
-    features = other["features"].to_numpy()
-    starts = np.flatnonzero(features | other["target"].to_numpy())
-    if len(y) >= FOLDS * features.sum():
-        return Rows(frame, y, weight / weight.mean(), np.arange(len(y)))
+    table = pl.DataFrame([*frame, pl.Series(_TARGET, y), pl.Series(_WEIGHT, weight)])
+    table = table.sort([*names, _TARGET, _WEIGHT])
+    first = pl.int_range(pl.len()) == 0
+    new = table.select(x=pl.any_horizontal(first, *map(_differs, names)), y=_differs(_TARGET))
+    new_x, new_y = new["x"].to_numpy(), new["y"].to_numpy()
+    if len(y) >= FOLDS * new_x.sum():
+        starts = group = np.arange(len(y))
+    else:
+        starts = np.flatnonzero(new_x | new_y)
+        group = np.cumsum(new_x)[starts] - 1
     total = np.add.reduceat(table[_WEIGHT].to_numpy(), starts)
     kept = table[starts]
-    group = np.cumsum(features)[starts] - 1
     return Rows(kept.select(names), kept[_TARGET].to_numpy(), total / total.mean(), group)
 
 
 def _differs(name: str) -> pl.Expr:
-    """Whether a cell differs from the one above; in the first row, it does."""
-    column = pl.col(name)
-    return column.ne_missing(column.shift()) | (pl.int_range(pl.len()) == 0)
+    """Whether a cell differs from the one above."""
+    return pl.col(name).ne_missing(pl.col(name).shift())
