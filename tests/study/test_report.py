@@ -31,19 +31,14 @@ SPLITS, SEEDS = 3, 2
 def _entry(name: str, scores: np.ndarray, rng: np.random.Generator, rival: bool) -> dict[str, Any]:
     by_split = scores.reshape(SPLITS, SEEDS).mean(axis=1)
     mean, low, high = interval(by_split)
-    settings = [
-        {"learning_rate": rate, "weight_decay": 1e-4, "dropout": 0.1} for rate in (0.001, 0.003, 0.01)
-    ]
+    settings = [{"learning_rate": rate, "weight_decay": 1e-4, "dropout": 0.1} for rate in (0.001, 0.003, 0.01)]
     falling = [
-        (0.6 * np.exp(-np.arange(90) / 25) + 0.05 + 0.01 * rng.random(90)).tolist()
-        for _ in range(SPLITS * SEEDS)
+        (0.6 * np.exp(-np.arange(90) / 25) + 0.05 + 0.01 * rng.random(90)).tolist() for _ in range(SPLITS * SEEDS)
     ]
     return {
         "name": name,
         "summary": f"what {name} is, in a few words",
-        "paper": ""
-        if rival
-        else f"Somebody et al. 2024, {name.title()} Networks, arXiv:2400.0000{len(name)}",
+        "paper": "" if rival else f"Somebody et al. 2024, {name.title()} Networks, arXiv:2400.0000{len(name)}",
         "params": None if rival else int(19_900 + rng.integers(200)),
         "flops": None if rival else int(40_000 + rng.integers(20_000)),
         "setting": settings[1],
@@ -56,8 +51,7 @@ def _entry(name: str, scores: np.ndarray, rng: np.random.Generator, rival: bool)
         "fit_seconds": float(rng.uniform(0.2, 4)),
         "diverged": 0,
         "settings": [
-            {"setting": s, "validation": 0.1 + i / 50, "chosen": int(i == 1) * SPLITS}
-            for i, s in enumerate(settings)
+            {"setting": s, "validation": 0.1 + i / 50, "chosen": int(i == 1) * SPLITS} for i, s in enumerate(settings)
         ],
         "curves": []
         if rival
@@ -76,9 +70,7 @@ def summary_of(name: str = "breast-cancer", higher: bool = True, seed: int = 0) 
     for place, method in enumerate(rng.permutation([*NETWORKS, *RIVALS]).tolist()):
         behind = (49 if higher else 14) if method == "constant" else place / 4
         centre = best - unit * behind
-        entries.append(
-            _entry(method, centre + unit * rng.normal(0, 0.3, SPLITS * SEEDS), rng, method in RIVALS)
-        )
+        entries.append(_entry(method, centre + unit * rng.normal(0, 0.3, SPLITS * SEEDS), rng, method in RIVALS))
     judged = judge(
         [Entry(e["name"], e["scores"], e["params"], e["fit_seconds"], e["name"] in RIVALS) for e in entries],
         metric="roc_auc" if higher else "rmse",
@@ -161,9 +153,7 @@ def bad_summary() -> dict[str, Any]:
     }
     s["networks"][2]["curves"][0]["validation"][5] = None
     s["networks"][3]["curves"] = [{"split": 0, "seed": 0, "train": [0.5], "validation": []}]
-    s["columns"].append(
-        {"name": HOSTILE, "kind": "text", "used": False, "treatment": HOSTILE, "missing": None}
-    )
+    s["columns"].append({"name": HOSTILE, "kind": "text", "used": False, "treatment": HOSTILE, "missing": None})
     s["columns"].append({"name": "w" * 300, "kind": "number", "used": True, "treatment": "x", "missing": 1})
     s["data"]["target"] = s["target"]["name"] = HOSTILE
     s["warnings"] = [f"column {HOSTILE} looks like the target"]
@@ -224,9 +214,7 @@ def test_text_table_and_plot_have_one_order(tmp_path: Path, higher: bool) -> Non
     assert drawn == [name for name in named if name != "constant"]
     at = {y: x for trace in figure["data"] for x, y in zip(trace["x"], trace["y"], strict=True)}
     assert [at[i] for i in range(len(drawn))] == [row.mean for row in rows if row.name in drawn]
-    assert (
-        figure["layout"]["yaxis"]["range"][0] > figure["layout"]["yaxis"]["range"][1]
-    )  # the first line is on top
+    assert figure["layout"]["yaxis"]["range"][0] > figure["layout"]["yaxis"]["range"][1]  # the first line is on top
     (spoken,) = re.findall(r'id="s0-intervals" role="img" aria-label="([^"]*)"', text_of(path))
     for name in drawn:
         assert name in spoken
@@ -277,9 +265,7 @@ def test_the_constant_does_not_press_the_others_together() -> None:
 
 
 def test_long_curves_are_thinned_and_keep_their_ends() -> None:
-    figure = plots.curves(
-        [{"split": 0, "seed": 0, "train": [1 / (i + 1) for i in range(1000)], "validation": []}]
-    )
+    figure = plots.curves([{"split": 0, "seed": 0, "train": [1 / (i + 1) for i in range(1000)], "validation": []}])
     assert figure
     (trace,) = figure["data"]
     assert len(trace["x"]) <= plots.MOST_POINTS
@@ -382,9 +368,7 @@ def test_no_summary_is_refused(tmp_path: Path) -> None:
         write_reports([], tmp_path / "r.html")
 
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
-)
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 WATCH = """<script>
 window.faults = [];
@@ -474,9 +458,7 @@ def test_the_browser_would_notice(tmp_path: Path) -> None:
         "<div class=plot data-source=none></div>"
         "<script>console.error('told'); document.title = 'owned';</script>"
     )
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("<footer>", wrong + "<footer>"), encoding="utf-8"
-    )
+    path.write_text(path.read_text(encoding="utf-8").replace("<footer>", wrong + "<footer>"), encoding="utf-8")
     found = browse(path, tmp_path, 400)
     assert {"told", "blocked https://example.org/x.png"} <= set(found["faults"])
     assert any("told" in line for line in found["console"])

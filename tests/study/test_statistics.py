@@ -149,14 +149,8 @@ def test_no_number_of_splits_decides_a_difference_at_the_edge() -> None:
 @pytest.mark.parametrize(
     ("alpha", "k", "q"),
     [
-        *[
-            (0.05, k, q)
-            for k, q in enumerate((1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164), 2)
-        ],
-        *[
-            (0.10, k, q)
-            for k, q in enumerate((1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920), 2)
-        ],
+        *[(0.05, k, q) for k, q in enumerate((1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164), 2)],
+        *[(0.10, k, q) for k, q in enumerate((1.645, 2.052, 2.291, 2.459, 2.589, 2.693, 2.780, 2.855, 2.920), 2)],
     ],
 )
 def test_critical_values_are_those_of_the_published_table(alpha: float, k: int, q: float) -> None:

@@ -21,26 +21,18 @@ WOBBLE = np.array([0.002, -0.002, 0.001, -0.001, 0.0])
 OTHER = np.array([-0.03, 0.04, 0.02, -0.05, 0.02])
 
 
-def entry(
-    name: str, mean: float, wobble: np.ndarray = WOBBLE * 0, seconds: float = 1.0, rival: bool = False
-) -> Entry:
+def entry(name: str, mean: float, wobble: np.ndarray = WOBBLE * 0, seconds: float = 1.0, rival: bool = False) -> Entry:
     """Scores with this mean and this wobble over the splits; the seeds lie 0.1 to either side."""
     scores = (mean + wobble)[:, None] + np.array([-0.1, 0.1])
     return Entry(name, scores.ravel().tolist(), 1000, seconds, rival)
 
 
-def verdict(
-    *entries: Entry, higher: bool = True, metric: str = "roc_auc", rope: float = 0.01, **options
-) -> Verdict:
-    return judge(
-        entries, metric=metric, higher_is_better=higher, rope=rope, splits=SPLITS, seeds=SEEDS, **options
-    )
+def verdict(*entries: Entry, higher: bool = True, metric: str = "roc_auc", rope: float = 0.01, **options) -> Verdict:
+    return judge(entries, metric=metric, higher_is_better=higher, rope=rope, splits=SPLITS, seeds=SEEDS, **options)
 
 
 def test_a_clear_winner() -> None:
-    v = verdict(
-        entry("mlp", 0.95, WOBBLE), entry("kan", 0.99, seconds=1.4), entry("constant", 0.5, rival=True)
-    )
+    v = verdict(entry("mlp", 0.95, WOBBLE), entry("kan", 0.99, seconds=1.4), entry("constant", 0.5, rival=True))
     assert (v.best, v.network, v.decided) == ("kan", "kan", True)
     assert re.fullmatch(
         r"Use kan: its ROC AUC of 0\.990 is higher than that of mlp by 0\.040 \(probability 1\.00 that the "
@@ -98,9 +90,7 @@ def test_the_winner_has_equals() -> None:
 
 
 def test_a_rival_that_wins_is_named_plainly() -> None:
-    v = verdict(
-        entry("kan", 0.90), entry("fan", 0.89), entry("hist_gradient_boosting", 0.95, WOBBLE, rival=True)
-    )
+    v = verdict(entry("kan", 0.90), entry("fan", 0.89), entry("hist_gradient_boosting", 0.95, WOBBLE, rival=True))
     assert (v.best, v.network, v.decided) == ("hist_gradient_boosting", "kan", True)
     assert "Use hist_gradient_boosting rather than a network: its ROC AUC of 0.950" in v.sentence
     assert "that of the best network, kan, by 0.050" in v.sentence
@@ -122,9 +112,7 @@ def test_two_rivals_before_the_networks() -> None:
 def test_not_decided_says_how_many_splits_would() -> None:
     v = verdict(entry("fan", 0.99), entry("kan", 0.96, np.array([0.04, -0.03, 0.0, 0.01, -0.02]) * 0.7))
     assert not v.decided
-    assert v.sentence.startswith(
-        "Not decided: fan leads (ROC AUC 0.990), but kan may be as good or better; about "
-    )
+    assert v.sentence.startswith("Not decided: fan leads (ROC AUC 0.990), but kan may be as good or better; about ")
     (needed,) = re.findall(r"about (\d+) splits instead of 5", v.sentence)
     assert 5 < int(needed) < 100
     assert v.sentence.endswith("fan is a safe choice, for none is likely to be better by more than 0.010.")
@@ -159,9 +147,7 @@ def test_a_network_no_better_than_the_constant_is_warned_of(higher: bool, score:
 
 def test_small_test_parts_are_warned_of() -> None:
     entries = entry("a", 0.9), entry("b", 0.8)
-    assert verdict(*entries, test_rows=30).warnings == (
-        "a test part has only 30 rows, so that one row is 3.3% of it",
-    )
+    assert verdict(*entries, test_rows=30).warnings == ("a test part has only 30 rows, so that one row is 3.3% of it",)
     assert verdict(*entries, test_rows=50).warnings == ()
 
 
@@ -170,9 +156,7 @@ def test_a_partly_diverged_network_is_judged_on_the_rest_and_warned_of() -> None
     v = verdict(good, Entry("b", [None, *bad.scores[1:]], 1, 1.0))
     assert len(v.pairs) == 1
     assert v.warnings == ("b diverged in 1 of 10 trainings",)
-    assert v.pairs[0].difference == pytest.approx(
-        0.1 - 0.1 / SPLITS
-    )  # the first split has the seed at +0.1 alone
+    assert v.pairs[0].difference == pytest.approx(0.1 - 0.1 / SPLITS)  # the first split has the seed at +0.1 alone
 
 
 def test_a_network_with_a_lost_split_is_not_judged() -> None:

@@ -12,8 +12,8 @@ def test_the_defaults_come_first_and_a_larger_search_contains_the_smaller():
 
 def test_the_settings_stay_in_their_ranges():
     for s in draw_settings(100)[1:]:
-        assert 1e-3 <= s.learning_rate <= 2e-2
-        assert 1e-3 <= s.weight_decay <= 3e-1
+        assert 1e-3 <= s.learning_rate <= 1e-2
+        assert 1e-2 <= s.weight_decay <= 1
         assert 0 <= s.dropout <= 0.4
 
 

@@ -151,7 +151,7 @@ def test_patience_stops_a_training_that_no_longer_improves():
 @pytest.mark.parametrize("rows", [10, 300, 5000, 10**6])
 def test_steps_and_batches_fit_the_rows(rows):
     recipe = Recipe()
-    assert 400 <= recipe.steps_for(rows) <= 6000
+    assert 300 <= recipe.steps_for(rows) <= 5000
     assert min(rows, 32) <= recipe.batch_for(rows) <= 256
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time as clock
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from lamina.catalog import find, table_networks
 from lamina.data.encoder import Encoder
@@ -77,7 +77,8 @@ def compare(
         ignore: columns to leave out.
         task: ``binary``, ``multiclass`` or ``regression``; found from the target by default.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        jobs: processes that share the work, each with its share of the cores; as many as there are cores by default.
+        jobs: processes that share the work, each with its share of the cores; by default as many as PyTorch has
+            threads, which are the cores unless ``OMP_NUM_THREADS`` says less.
         progress: called often.
 
     Raises:
@@ -112,7 +113,7 @@ def compare(
         whole_task,
         question,
         store,
-        jobs=jobs or os.cpu_count() or 1,
+        jobs=jobs or torch.get_num_threads(),
         device=device,
         deadline=deadline,
         progress=progress,

@@ -119,11 +119,12 @@ def _finite(value: Any) -> Any:
 def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]:
     """One network's or rival's row, from its outcomes split by split."""
     chosen = [[t for t in o.trials if t.setting == o.chosen] for o in outcomes]
-    scores = [t.score for split in chosen for t in split]
-    mean, low, high = interval(np.array([np.mean([t.score for t in split]) for split in chosen]), TEST_FRACTION)
+    scores = np.array([[t.score for t in split] for split in chosen], dtype=float)
+    mean, low, high = interval(scores.mean(1), TEST_FRACTION)
     settings = outcomes[0].settings
     votes = Counter(o.chosen for o in outcomes)
-    losses = [[t.validation for o in outcomes for t in o.trials if t.setting == i] for i in range(len(settings))]
+    losses = np.array([[t.validation for t in o.trials] for o in outcomes], dtype=float)
+    losses = losses.reshape(len(outcomes), len(settings), -1)
     facts = catalog.systems()[system] if system in catalog.systems() else rivals.rival(system)
     return {
         "name": system,
@@ -137,9 +138,7 @@ def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]
         "low": low,
         "high": high,
         "ensemble": [o.ensemble for o in outcomes],
-        "validation": [
-            float(np.mean([t.validation for t in split if t.validation is not None] or [np.nan])) for split in chosen
-        ],
+        "validation": [float(losses[k, o.chosen].mean()) for k, o in enumerate(outcomes)],
         "fit_seconds": float(np.mean([t.seconds for o in outcomes for t in o.trials])),
         "diverged": sum(t.diverged for o in outcomes for t in o.trials),
         "settings": [

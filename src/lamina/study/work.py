@@ -56,7 +56,7 @@ def work_in_processes(
     Processes times threads stay within the cores: PyTorch's threads wait by spinning, so that more of them than cores
     slow each other down by far more than they bring.
     """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, torch.get_num_threads() // jobs)
     if jobs == 1:
         with threadpool_limits(threads):
             torch.set_num_threads(threads)

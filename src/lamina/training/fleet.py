@@ -79,9 +79,7 @@ class Fleet:
             return functional_call(self.template, (parameters, buffers), (x,))
 
         shared = None if x.ndim == 2 else 0
-        return vmap(one, in_dims=(0, 0, shared), randomness="different")(
-            self._named(parameters), self.buffers, x
-        )
+        return vmap(one, in_dims=(0, 0, shared), randomness="different")(self._named(parameters), self.buffers, x)
 
     @torch.no_grad()
     def predict(self, x: Tensor, *, chunk: int = 4096) -> Tensor:

@@ -21,9 +21,9 @@ class Setting:
         dropout: the share of hidden features set to zero in training.
     """
 
-    learning_rate: float = 4e-3
-    weight_decay: float = 2e-2
-    dropout: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 2e-1
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         if not self.learning_rate > 0:
@@ -42,7 +42,7 @@ def draw_settings(n: int) -> list[Setting]:
     """The `n` settings that every network gets: the defaults first, then points that fill the space evenly.
 
     The points are a Halton sequence (the first `n` of it for every `n`, so that a larger search contains the smaller
-    one): learning rate log-uniform in [1e-3, 2e-2], weight decay log-uniform in [1e-3, 3e-1], dropout uniform in
+    one): learning rate log-uniform in [1e-3, 1e-2], weight decay log-uniform in [1e-2, 1], dropout uniform in
     [0, 0.4].
     """
     if n < 1:
@@ -50,8 +50,8 @@ def draw_settings(n: int) -> list[Setting]:
     unit = qmc.Halton(3, scramble=True, rng=np.random.default_rng(20)).random(n - 1) if n > 1 else []
     return [Setting()] + [
         Setting(
-            learning_rate=float(f"{1e-3 * 20**a:.3g}"),
-            weight_decay=float(f"{1e-3 * 300**b:.3g}"),
+            learning_rate=float(f"{1e-3 * 10**a:.3g}"),
+            weight_decay=float(f"{1e-2 * 100**b:.3g}"),
             dropout=round(0.4 * c, 3),
         )
         for a, b, c in unit

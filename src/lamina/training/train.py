@@ -50,7 +50,7 @@ class Recipe:
     """How every member is trained.
 
     Args:
-        steps: updates at most. ``None`` takes ``40 sqrt(rows)``, between 400 and 6,000: small tables need many
+        steps: updates at most. ``None`` takes ``30 sqrt(rows)``, between 300 and 5,000: small tables need many
             passes, large ones few.
         batch_size: rows in an update. ``None`` takes a power of two near ``2 sqrt(rows)``, between 32 and 256.
         warmup: share of the steps in which the learning rate rises to its peak; then it falls along a cosine to zero.
@@ -69,7 +69,7 @@ class Recipe:
     patience: float = 0.3
     checks: int = 40
     clip: float = 1.0
-    averaging: float = 0.05
+    averaging: float = 0.1
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class Recipe:
 
     def steps_for(self, rows: int) -> int:
         """The number of updates for a training part of so many rows."""
-        return self.steps or int(np.clip(40 * math.sqrt(rows), 400, 6000))
+        return self.steps or int(np.clip(30 * math.sqrt(rows), 300, 5000))
 
     def batch_for(self, rows: int) -> int:
         """The number of rows in an update, at most the rows there are."""
@@ -248,9 +248,7 @@ class _Run:
             "traces": [asdict(t) for t in self.traces],
         }
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        save_file(
-            {k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)}
-        )
+        save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)})
         os.replace(temporary, path)
 
     def load(self, path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from lamina.fold import Fold
@@ -25,9 +28,13 @@ class Linear:
         rows, x = fold.inner[seed][0], fold.dense
         y = fold.task.y[rows]
         if not fold.head.classes:
-            ridge = Ridge(alpha=1.0 / setting["C"]).fit(x[rows], fold.head.encode(y))
+            ridge = Ridge(alpha=1.0 / setting["C"], solver="svd").fit(x[rows], fold.head.encode(y))
             return lambda r: ridge.predict(x[r]) * fold.head.scale + fold.head.mean
-        logistic = LogisticRegression(C=setting["C"], max_iter=300).fit(x[rows], y)
+        logistic = LogisticRegression(C=setting["C"], max_iter=500)
+        with warnings.catch_warnings():
+            # A weak penalty may need more steps than are worth taking: the validation part prefers another then.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            logistic.fit(x[rows], y)
         return lambda r: full_probabilities(logistic.predict_proba(x[r]), logistic.classes_, fold.head.classes)
 
 
