@@ -94,9 +94,7 @@ def signature(thing: Any, name: str) -> str:
         bare = bare and p.kind not in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
         shown = p if p.annotation is p.empty else p.replace(annotation=_Bare(p.annotation))
         arguments.append(str(shown))
-    result = (
-        "" if found.return_annotation in (found.empty, None, "None") else f" -> {found.return_annotation}"
-    )
+    result = "" if found.return_annotation in (found.empty, None, "None") else f" -> {found.return_annotation}"
     line = f"{name}({', '.join(arguments)}){result}"
     if len(line) > 88:
         line = f"{name}(\n" + "".join(f"    {a},\n" for a in arguments) + f"){result}"
@@ -106,9 +104,7 @@ def signature(thing: Any, name: str) -> str:
 def cited(paper: str) -> str:
     """A citation with its arXiv id or DOI as a link."""
     paper = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", paper)
-    return (
-        re.sub(r"\bdoi:(10\.\S+?)(?=[.,;]?(\s|$))", r"[doi:\1](https://doi.org/\1)", paper, flags=re.I) or "-"
-    )
+    return re.sub(r"\bdoi:(10\.\S+?)(?=[.,;]?(\s|$))", r"[doi:\1](https://doi.org/\1)", paper, flags=re.I) or "-"
 
 
 def size(system: System) -> str:
@@ -137,8 +133,7 @@ def system_page(system: System) -> str:
 def overview(found: Iterable[System]) -> str:
     """All systems in one table."""
     rows = [
-        f"| [{s.name}](systems/{s.name}.md) | {s.kind} | {s.domain} | {s.summary} | {cited(s.paper)} |"
-        for s in found
+        f"| [{s.name}](systems/{s.name}.md) | {s.kind} | {s.domain} | {s.summary} | {cited(s.paper)} |" for s in found
     ]
     head = "| name | kind | domain | what it is | paper |\n| --- | --- | --- | --- | --- |"
     note = "Layers are drop-in modules, and networks at once: any of them stacks."
