@@ -124,8 +124,16 @@ def learn_in_passes(estimator):
 def test_a_training_that_diverges_is_an_error():
     with pytest.raises(LaminaError, match="the training of 'mlp' diverged with learning_rate=1e\\+30"):
         NetworkRegressor(learning_rate=1e30, precision="bfloat16", **SHORT).fit(X, Y)
+
+
+def test_a_pass_that_diverges_is_an_error_and_leaves_what_was_learnt():
+    estimator = NetworkRegressor(**SHORT).partial_fit(X, Y)
+    before = estimator.predict(X)
     with pytest.raises(LaminaError, match="diverged"):
-        learn_in_passes(NetworkRegressor(learning_rate=1e30, **SHORT))
+        learn_in_passes(estimator.set_params(learning_rate=1e30))
+    np.testing.assert_array_equal(estimator.predict(X), before)
+    learn_in_passes(estimator.set_params(learning_rate=4e-3))
+    assert estimator.score(X, Y) > 0.6
 
 
 @pytest.mark.parametrize(

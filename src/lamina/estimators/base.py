@@ -169,7 +169,10 @@ class NetworkEstimator(BaseEstimator):
         self.validation_curve_ = _mean([trace.validation for trace in kept])
 
     def _pass_over(self, rows: Rows) -> None:
-        """Train for one pass at a constant learning rate, with the moments of the passes before."""
+        """Train for one pass at a constant learning rate, with the moments of the passes before.
+
+        Where the batches would not come out even, fewer rows than there are batches are left out, drawn at random.
+        """
         recipe = Recipe(batch_size=self.batch_size)
         steps = -(-len(rows) // recipe.batch_for(len(rows)))
         recipe = Recipe(
@@ -184,7 +187,10 @@ class NetworkEstimator(BaseEstimator):
         members = [Member(self._setting, seed + seen, np.arange(len(rows))) for seed in self._seeds]
         optimiser = self._optimiser or AdamW(self.fleet_.parameters, self.weight_decay * self.fleet_.decayed())
         traces = self._train(rows, members, recipe, optimiser)
-        self._refuse_diverged(not any(trace.diverged for trace in traces))
+        sound = not any(trace.diverged for trace in traces)
+        if not sound:
+            self._optimiser = None
+        self._refuse_diverged(sound)
         self.n_iter_ += steps
         self.loss_curve_ = [*self.loss_curve_, *_mean([trace.train for trace in traces])]
 

@@ -133,7 +133,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """Go on learning, for one pass over these rows, at a constant learning rate and without a validation part.
 
         The first call, unless `fit` came before, fits the preprocessing and builds the networks, so its rows should
-        look like those to come; it needs to be told all `classes`. `steps` and `early_stopping` do not matter here.
+        look like those to come; it needs to be told all `classes`. Weights count within a call. `steps` and
+        `early_stopping` do not matter here.
 
         Args:
             X, y, sample_weight: as in `fit`.

@@ -53,7 +53,8 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         """Go on learning, for one pass over these rows, at a constant learning rate and without a validation part.
 
         The first call, unless `fit` came before, fits the preprocessing and the scale of the target and builds the
-        networks, so its rows should look like those to come. `steps` and `early_stopping` do not matter here.
+        networks, so its rows should look like those to come. Weights count within a call. `steps` and
+        `early_stopping` do not matter here.
 
         Args:
             X, y, sample_weight: as in `fit`.
