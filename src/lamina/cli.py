@@ -57,6 +57,7 @@ def compare(
     splits: int = 5,
     seeds: int = 3,
     settings: int = 8,
+    steps: int | None = None,
     time: str | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
@@ -80,6 +81,7 @@ def compare(
         splits: folds of a repeated 5-fold cross-validation.
         seeds: initialisations per split.
         settings: settings of learning rate, weight decay and dropout that each network may choose from.
+        steps: updates of a training at most; by default the number of rows decides.
         time: start nothing new after this time, such as 90s, 10m or 2h.
         out: the folder of the study; lamina-NAME by default.
         resume: go on with the study in the folder, or help another process that works on it.
@@ -104,6 +106,7 @@ def compare(
             splits=splits,
             seeds=seeds,
             settings=settings,
+            steps=steps,
             time=time,
             out=out,
             resume=resume,
@@ -316,8 +319,9 @@ def _show_study(study: Study) -> None:
     summary, verdict = study.summary, study.verdict
     data = summary["data"]
     print(
-        f"{data['name']}: {summary['rows']} rows, {data['features']} columns, {summary['task']} target {data['target']!r}; "
-        f"{summary['splits']} splits x {summary['seeds']} seeds, {summary['n_settings']} settings, {summary['params']} parameters\n"
+        f"{data['name']}: {summary['rows']} rows, {data['features']} columns, {summary['task']} target "
+        f"{data['target']!r}; {summary['splits']} splits x {summary['seeds']} seeds, "
+        f"{summary['n_settings']} settings, {summary['params']:,} parameters\n"
     )
     arrow = "higher is better" if summary["higher_is_better"] else "lower is better"
     rows = [

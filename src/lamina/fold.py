@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lamina.data.encoder import Encoder, ordinal
+from lamina.data.encoder import Encoder, ordinal, ramps_for
 from lamina.data.splits import Split, inner_split
 from lamina.data.task import Task
 from lamina.training import Head
@@ -22,16 +22,18 @@ class Fold:
     Attributes:
         task, split: what is learnt, and from which rows.
         seeds: how many inner validation parts there are.
+        params: the budget of parameters, on which the number of ramps depends (`lamina.data.encoder.ramps_for`).
     """
 
     task: Task
     split: Split
     seeds: int
+    params: int
 
     @cached_property
     def encoder(self) -> Encoder:
         """The preprocessing, fitted on the training part."""
-        return Encoder.fit(self.task.features[self.split.train], self.task.schema)
+        return Encoder.fit(self.task.features[self.split.train], self.task.schema, ramps=ramps_for(self.params))
 
     @cached_property
     def x(self) -> np.ndarray:

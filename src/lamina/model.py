@@ -252,7 +252,7 @@ def fit_model(
     """
     settings = draw_settings(8) if settings is None else list(settings)
     everything = Split(0, np.arange(task.rows), np.empty(0, dtype=np.int64))
-    fold = Fold(task, everything, seeds)
+    fold = Fold(task, everything, seeds, params)
     blueprint = Blueprint.sized(network, fold.encoder, fold.head, params)
     fleet, traces = train_members(
         fold,

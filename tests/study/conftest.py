@@ -11,4 +11,4 @@ def study(tmp_path_factory):
 
 def small(out, **options):
     asked = {"networks": "mlp,kan", "rivals": "constant,linear", "splits": 3, "seeds": 2, "settings": 2}
-    return lamina.compare("iris", out=out, **{"params": 1000, "jobs": 1, **asked, **options})
+    return lamina.compare("iris", out=out, **{"params": 1000, "steps": 60, "jobs": 1, **asked, **options})

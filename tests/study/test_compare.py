@@ -22,7 +22,7 @@ from lamina.study.store import Store
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 COMMAND = [
     *(sys.executable, "-m", "lamina", "compare", "iris", "--networks=mlp,kan", "--rivals=constant,linear"),
-    *("--splits=3", "--seeds=2", "--settings=2", "--params=1000", "--jobs=1", "--resume"),
+    *("--splits=3", "--seeds=2", "--settings=2", "--params=1000", "--steps=60", "--jobs=1", "--resume"),
 ]
 
 
@@ -85,11 +85,11 @@ def test_processes_give_the_scores_of_one(study, tmp_path):
 
 
 def test_a_network_that_cannot_be_that_small_is_left_out_and_said(tmp_path):
-    study = small(tmp_path / "s", networks="mlp,moe", params=90, splits=1)
+    study = small(tmp_path / "s", networks="mlp,moe", params=30, splits=1)
     assert [n["name"] for n in study.summary["networks"]] == ["mlp"]
     (error,) = study.summary["errors"]
     assert error["network"] == "moe"
-    assert "params=90: the smallest network has" in error["message"]
+    assert "params=30: the smallest network has" in error["message"]
 
 
 def test_a_trial_that_diverges_is_recorded_and_the_study_goes_on(tmp_path, monkeypatch):
@@ -142,7 +142,7 @@ def test_a_regression_where_lower_is_better(tmp_path):
     frame = pl.DataFrame({"x": np.linspace(-1, 1, 80), "noise": np.random.default_rng(0).normal(size=80)})
     frame = frame.with_columns(price=10 * pl.col("x") + 100)
     study = lamina.compare(
-        frame, "price", networks="mlp", rivals="constant,linear", splits=2, seeds=1, settings=1, params=500,
+        frame, "price", networks="mlp", rivals="constant,linear", splits=2, seeds=1, settings=1, params=500, steps=60,
         out=tmp_path / "s", jobs=1,
     )  # fmt: skip
     assert study.summary["metric"] == "rmse"
@@ -243,7 +243,7 @@ def test_two_processes_share_a_study(study, tmp_path):
 def test_a_table_with_text_missing_values_and_ids(tmp_path):
     study = lamina.compare(
         SHARED / "tables/titanic.csv.gz", "Survived", networks="mlp", rivals="constant,hist_gradient_boosting",
-        splits=1, seeds=1, settings=1, params=2000, out=tmp_path / "s", jobs=1,
+        splits=1, seeds=1, settings=1, params=2000, steps=100, out=tmp_path / "s", jobs=1,
     )  # fmt: skip
     assert study.summary["networks"][0]["mean"] > 0.75
     columns = {c["name"]: c for c in study.summary["columns"]}

@@ -20,7 +20,15 @@ EMBED_ABOVE = 16
 RAMPS, RAMPS_EACH, RAMPS_LEAST = 128, 16, 3
 """More ramps in all would leave a network of some ten thousand parameters too narrow; two say little more than none."""
 
+PARAMS_A_RAMP = 150
+"""Parameters of a network for each ramp: at 20,000 the first layer takes about half of them."""
+
 Block = NumberBlock | CategoryBlock
+
+
+def ramps_for(params: int) -> int:
+    """How many ramps a table should have for networks of so many parameters: `RAMPS` from some 20,000 on."""
+    return min(RAMPS, params // PARAMS_A_RAMP)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lamina.catalog import find, table_networks
-from lamina.data.encoder import Encoder
+from lamina.data.encoder import Encoder, ramps_for
 from lamina.data.task import Task, make_task
 from lamina.errors import LaminaError, unknown
 from lamina.model import Blueprint
@@ -41,6 +41,7 @@ def compare(
     splits: int = 5,
     seeds: int = 3,
     settings: int = 8,
+    steps: int | None = None,
     time: float | str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -68,6 +69,7 @@ def compare(
         splits: folds of a repeated 5-fold cross-validation; the unit of the statistics. Five test every row once.
         seeds: initialisations (and inner validation parts) per split.
         settings: settings of learning rate, weight decay and dropout, of which each network may choose one.
+        steps: updates of a training at most; by default the number of rows decides, see `lamina.training.Recipe`.
         time: no new job starts after so many seconds (or ``"10m"``, ``"2h"``); the verdict is on the splits that
             every system has finished.
         out: the folder of the study; ``lamina-NAME`` by default, with a number behind it if that is taken.
@@ -86,8 +88,8 @@ def compare(
     """
     whole_task = make_task(data, target, ignore=ignore, metric=metric, task=task)
     asked = {"splits": splits, "seeds": seeds, "settings": settings}
-    for name, value in (*asked.items(), ("params", params)):
-        if value < 1:
+    for name, value in (*asked.items(), ("params", params), ("steps", steps)):
+        if value is not None and value < 1:
             raise LaminaError(f"{name} is {value}, it has to be at least 1")
     if quick:
         whole_task = sample(whole_task, QUICK["rows"])
@@ -105,6 +107,7 @@ def compare(
         rivals=tuple(chosen("rival", rivals, rival_catalogue.names())),
         rules=tuple(chosen("rule", rules, RULES)),
         params=params,
+        steps=steps or 0,
         **asked,
     )
     folder = study_folder(question, out, resume)
@@ -151,7 +154,7 @@ def buildable(task: Task, names: Sequence[str], params: int) -> tuple[list[str],
     Raises:
         LaminaError: none of them can.
     """
-    encoder = Encoder.fit(task.features, task.schema)
+    encoder = Encoder.fit(task.features, task.schema, ramps=ramps_for(params))
     head = Head.fit(task.y, len(task.target.classes))
     built, refused = [], {}
     for name in names:

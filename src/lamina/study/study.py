@@ -16,7 +16,7 @@ from lamina.errors import LaminaError
 from lamina.model import Model, fit_model
 from lamina.study.leaderboard import leaderboard
 from lamina.study.verdict import Pair, Verdict
-from lamina.training import Setting
+from lamina.training import Recipe, Setting
 
 SUMMARY, MODEL, REPORT = "summary.json", "model", "report.html"
 
@@ -107,6 +107,7 @@ class Study:
             settings=[Setting(**row["setting"])],
             params=self.summary["params"],
             seeds=self.summary["seeds"],
+            recipe=Recipe(steps=self.summary["steps"]),
         )
         model.save(self.folder / MODEL)
         return model

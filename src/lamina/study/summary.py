@@ -79,6 +79,7 @@ def summarise(task: Task, question: Question, store: Store, *, refused: dict[str
         "splits": len(whole),
         "seeds": question.seeds,
         "n_settings": question.settings,
+        "steps": question.steps or None,
         "test_fraction": TEST_FRACTION,
         "rope": rope,
         "networks": networks,

@@ -95,7 +95,7 @@ def work(
 ) -> None:
     """Take jobs and do them until none is left, other processes' jobs included, or the deadline or `stop` comes."""
     splits = outer_splits(task, question.splits)
-    fold = Fold(task, splits[0], question.seeds)
+    fold = Fold(task, splits[0], question.seeds, question.params)
     report = progress or (lambda _: None)
     while time.monotonic() < deadline and not stop():
         states = list(store.states().values())
@@ -108,7 +108,7 @@ def work(
             time.sleep(WAIT)
             continue
         if job.split != fold.split.index:
-            fold = Fold(task, splits[job.split], question.seeds)
+            fold = Fold(task, splits[job.split], question.seeds, question.params)
         moved = partial(_moved, report, job, done, 1 / len(states))
         with store.working_on(job):
             try:
