@@ -20,7 +20,7 @@ from lamina.estimators.rows import gather
 X, Y = make_regression(120, 5, n_informative=3, noise=5.0, random_state=0)
 LABELS = np.where(Y > 0, "high", "low")
 FRAME = pl.DataFrame(X, schema=[f"x{i}" for i in range(5)])
-SHORT = {"steps": 40, "params": 2000, "random_state": 0}
+SHORT = {"steps": 40, "params": 2000, "learning_rate": 4e-3, "random_state": 0}
 
 
 @pytest.mark.parametrize("network", table_networks())
@@ -51,7 +51,7 @@ def test_members_are_averaged_and_the_first_is_a_module():
 
 
 def test_early_stopping_returns_the_best_weights():
-    estimator = NetworkClassifier(members=1, learning_rate=0.05, params=5000, random_state=0).fit(X, LABELS)
+    estimator = NetworkClassifier(members=1, steps=400, learning_rate=0.05, params=5000, random_state=0).fit(X, LABELS)
     curve = estimator.validation_curve_
     best = int(np.argmin(curve))
     assert best < len(curve) - 1
@@ -123,7 +123,7 @@ def learn_in_passes(estimator):
 
 def test_a_training_that_diverges_is_an_error():
     with pytest.raises(LaminaError, match="the training of 'mlp' diverged with learning_rate=1e\\+30"):
-        NetworkRegressor(learning_rate=1e30, precision="bfloat16", **SHORT).fit(X, Y)
+        NetworkRegressor(**SHORT | {"learning_rate": 1e30, "precision": "bfloat16"}).fit(X, Y)
 
 
 def test_a_pass_that_diverges_is_an_error_and_leaves_what_was_learnt():

@@ -20,14 +20,14 @@ from lamina.errors import LaminaError
 
 TABLES = Path(__file__).resolve().parents[2] / "../shared/data"
 X, Y = make_classification(150, 6, n_informative=4, weights=[0.7], flip_y=0.1, random_state=0)
-SHORT = {"steps": 40, "params": 2000, "random_state": 0}
+SHORT = {"steps": 40, "params": 2000, "learning_rate": 4e-3, "random_state": 0}
 
 
 def probabilities(sample_weight=None, y=Y, **parameters):
     return NetworkClassifier(**SHORT | parameters).fit(X, y, sample_weight=sample_weight).predict_proba(X)
 
 
-@parametrize_with_checks([NetworkClassifier(steps=50, members=2, params=2000)])
+@parametrize_with_checks([NetworkClassifier(steps=40, members=2, params=2000)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
@@ -155,7 +155,9 @@ def titanic():
 def test_a_frame_with_text_and_missing_values_is_learnt(titanic, kind):
     features, target = titanic
     features, target = (features, target) if kind == "polars" else (features.to_pandas(), target.to_pandas())
-    scores = cross_val_score(NetworkClassifier(random_state=0, params=5000), features, target, cv=3, scoring="roc_auc")
+    scores = cross_val_score(
+        NetworkClassifier(random_state=0, params=5000, steps=200), features, target, cv=3, scoring="roc_auc"
+    )
     assert scores.mean() > 0.83
 
 

@@ -8,10 +8,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from lamina import NetworkRegressor
 
 X, Y = load_diabetes(return_X_y=True)
-SHORT = {"steps": 40, "params": 2000, "random_state": 0}
+SHORT = {"steps": 40, "params": 2000, "learning_rate": 4e-3, "random_state": 0}
 
 
-@parametrize_with_checks([NetworkRegressor(steps=50, members=2, params=2000)])
+@parametrize_with_checks([NetworkRegressor(steps=40, members=2, params=2000)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
