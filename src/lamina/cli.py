@@ -25,6 +25,7 @@ app = App(
     version=__version__,
     help="Find out which multi-layer network helps on your data.",
     help_format="plaintext",
+    result_action="return_value",
 )
 
 
@@ -311,7 +312,8 @@ def _bar() -> Iterator[_Bar]:
 
     columns = (TextColumn("{task.description:<30}"), BarColumn(), TaskProgressColumn())
     left = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, *left, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, *left, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield _Bar(progress)
 
 

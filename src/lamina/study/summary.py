@@ -104,6 +104,7 @@ def summarise(task: Task, question: Question, store: Store, *, refused: dict[str
 def _command(question: Question) -> str:
     """A command that asks the same question."""
     options = {name: getattr(question, name) for name in ("target", "metric", "params", "splits", "seeds", "settings")}
+    options |= {"steps": question.steps} if question.steps else {}
     options |= {"networks": ",".join(question.networks), "rivals": ",".join(question.rivals) or "none"}
     return shlex.join(["lamina", "compare", question.data, *(f"--{k}={v}" for k, v in options.items())])
 
