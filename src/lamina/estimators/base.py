@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from lamina import networks
-from lamina.data.encoder import Encoder
+from lamina.data.encoder import Encoder, ramps_for
 from lamina.data.schema import Schema
 from lamina.errors import LaminaError, unknown
 from lamina.estimators.inputs import as_frame, schema_of
@@ -108,7 +108,7 @@ class NetworkEstimator(BaseEstimator):
         """Fit the preprocessing and build the members; returns the rows to train on."""
         self.schema_ = schema_of(X, frame)
         rows = self._gather(frame, y, weight)
-        self.encoder_ = Encoder.fit(rows.frame, self.schema_, scaling=self.scaling)
+        self.encoder_ = Encoder.fit(rows.frame, self.schema_, scaling=self.scaling, ramps=ramps_for(self.params))
         self.head_ = Head.fit(rows.y, classes)
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.members)
         self._seeds = [int(seed) for seed in seeds]
