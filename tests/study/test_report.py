@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from lamina.errors import LaminaError
-from lamina.study import plots
 from lamina.study.leaderboard import leaderboard
-from lamina.study.ranking import PICK, ranking
+from lamina.study.ranking import ranking
 from lamina.study.report import write_report, write_reports
 from lamina.study.statistics import interval
 from lamina.study.verdict import Entry, judge
@@ -197,12 +196,6 @@ def figures_of(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("higher", [True, False])
-def test_the_leaderboard_is_sorted_by_the_metrics_direction(higher: bool) -> None:
-    means = [row.mean for row in leaderboard(summary_of(higher=higher))]
-    assert means == sorted(means, reverse=higher)
-
-
-@pytest.mark.parametrize("higher", [True, False])
 def test_text_table_and_plot_have_one_order(tmp_path: Path, higher: bool) -> None:
     s = summary_of(higher=higher)
     path = write_report(s, tmp_path / "r.html")
@@ -259,27 +252,6 @@ def test_pairs_are_turned_towards_the_chosen_method(tmp_path: Path) -> None:
             assert better[at] + equal[at] + worse[at] == pytest.approx(1)
 
 
-def test_the_constant_does_not_press_the_others_together() -> None:
-    rows = leaderboard(summary_of())
-    assert {row.name for row in rows} - {row.name for row in plots.in_view(rows, 0.01)} == {"constant"}
-
-
-def test_long_curves_are_thinned_and_keep_their_ends() -> None:
-    figure = plots.curves([{"split": 0, "seed": 0, "train": [1 / (i + 1) for i in range(1000)], "validation": []}])
-    assert figure
-    (trace,) = figure["data"]
-    assert len(trace["x"]) <= plots.MOST_POINTS
-    assert (trace["x"][0], trace["x"][-1], trace["y"][0], trace["y"][-1]) == (1, 1000, 1, 0.001)
-    assert figure["layout"]["yaxis"]["type"] == "log"
-
-
-def test_curves_below_zero_have_a_linear_axis() -> None:
-    figure = plots.curves([{"split": 0, "seed": 0, "train": [0.1, -0.1], "validation": [0.2, 0.1]}])
-    assert figure
-    assert figure["layout"]["yaxis"].get("type") != "log"
-    assert plots.curves([]) is None
-
-
 def test_the_report_says_what_the_summary_says(tmp_path: Path) -> None:
     s = summary_of()
     text = html.unescape(text_of(write_report(s, tmp_path / "r.html")))
@@ -307,41 +279,6 @@ def test_the_file_loads_nothing(tmp_path: Path) -> None:
     assert re.findall(r'(?:src|href)="([^"#]+)"', text) == ["data:,"]
     assert "@import" not in text
     assert "url(" not in text
-
-
-def test_several_data_sets_are_ranked_in_each_ones_direction() -> None:
-    summaries = [summary_of("a", True, 1), summary_of("b", False, 2), summary_of("c", True, 3)]
-    for s in summaries:
-        s["pick"] = None
-    found = ranking(summaries)
-    assert found
-    places = [{row.name: row.place for row in leaderboard(s)} for s in summaries]
-    assert found.mean_ranks == pytest.approx([np.mean([p[name] for p in places]) for name in found.names])
-    assert found.mean_ranks == sorted(found.mean_ranks)
-    assert sum(found.wins) == len(summaries)
-
-
-def test_the_pick_is_ranked_as_one_more_method() -> None:
-    s = summary_of()
-    s["pick"]["mean"] = 2.0
-    found = ranking([s, s])
-    assert found
-    assert (found.names[0], found.mean_ranks[0], found.wins[0]) == (PICK, 1, 2)
-    assert sum(found.mean_ranks) == pytest.approx(13 * 14 / 2)
-
-
-def test_a_failed_method_ranks_last_and_a_missing_one_is_named() -> None:
-    first, second = summary_of("a"), summary_of("b", seed=1)
-    next(e for e in first["networks"] if e["name"] == "kan")["mean"] = None
-    second["networks"] = [e for e in second["networks"] if e["name"] != "fan"]
-    found = ranking([first, second])
-    assert found
-    assert found.left_out == ["fan"]
-    kan = found.names.index("kan")
-    only = ranking([first, first])
-    assert only
-    assert only.mean_ranks[only.names.index("kan")] == 13
-    assert found.means[0][kan] is None
 
 
 def test_the_ranking_text_and_diagram_agree(tmp_path: Path) -> None:

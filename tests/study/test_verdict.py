@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lamina.errors import LaminaError
 from lamina.study.statistics import corrected_t_test, correlated_t_probabilities
 from lamina.study.verdict import Entry, Verdict, judge
-from lamina.study.wording import duration, listed, number, printed, short
 
 SPLITS, SEEDS = 5, 2
 WOBBLE = np.array([0.002, -0.002, 0.001, -0.001, 0.0])
@@ -209,31 +208,3 @@ def test_bad_entries_are_named() -> None:
         verdict(Entry("a", [1, 2, 3], 1, 1.0))
     with pytest.raises(LaminaError, match="named once, not a, a"):
         verdict(entry("a", 1), entry("a", 2))
-
-
-@pytest.mark.parametrize(
-    ("value", "rope", "text"),
-    [(0.99412, 0.01, "0.994"), (54.721, 0.57, "54.72"), (68_123.4, 480, "68,123"), (3.14159, 0, "3.1416")],
-)
-def test_numbers_show_the_digits_that_matter(value: float, rope: float, text: str) -> None:
-    assert number(value, rope) == text
-
-
-def test_phrases() -> None:
-    assert [duration(s) for s in (4.4e-4, 0.0421, 3.5, 48.3, 210, 7300)] == [
-        "0.44 ms",
-        "0.042 s",
-        "3.5 s",
-        "48 s",
-        "3.5 min",
-        "2.0 h",
-    ]
-    assert [listed("abcdef"[:n]) for n in (0, 1, 2, 4, 6)] == [
-        "",
-        "a",
-        "a and b",
-        "a, b, c and d",
-        "a, b, c and 3 others",
-    ]
-    assert [short(n) for n in (850, 19_840, 1.2e6)] == ["850", "19.8k", "1.2M"]
-    assert [printed(m) for m in ("roc_auc", "balanced_accuracy")] == ["ROC AUC", "balanced accuracy"]

@@ -20,8 +20,10 @@ class Linear:
     paper = "Pedregosa et al. 2011, Scikit-learn: Machine Learning in Python, JMLR 12"
 
     def settings(self, n: int) -> list[dict]:
-        """C = 1 first, then n - 1 values spread over [1e-3, 1e3] on a log scale."""
-        return [{"C": float(f"{c:.3g}")} for c in (1.0, *np.geomspace(1e-3, 1e3, n - 1))]
+        """C = 1 first, then a log scale of `n` values over [1e-3, 1e3] without the one nearest to 1."""
+        scale = np.geomspace(1e-3, 1e3, n)
+        others = np.delete(scale, np.abs(np.log(scale)).argmin())
+        return [{"C": float(f"{c:.3g}")} for c in (1.0, *others)]
 
     def fit(self, fold: Fold, setting: dict, seed: int, params: int) -> Predictor:
         """See `Rival.fit`."""
