@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ class Metric:
         tasks: the kinds of task that it is for.
         relative: whether the region of practical equivalence is a share of the constant prediction's score
             (metrics in the target's unit) or an absolute difference (metrics on a fixed scale).
+        bounds: the lowest and the highest score there can be.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Metric:
     tasks: tuple[str, ...]
     function: Callable[[np.ndarray, np.ndarray], float]
     relative: bool = False
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     def __call__(self, y: np.ndarray, prediction: np.ndarray) -> float:
         """Score `prediction` against `y`.
@@ -60,10 +63,10 @@ METRICS = {
         Metric("accuracy", True, _CLASSES, lambda y, p: skm.accuracy_score(y, p.argmax(1))),
         Metric("balanced_accuracy", True, _CLASSES, lambda y, p: skm.balanced_accuracy_score(y, p.argmax(1))),
         Metric("macro_auc", True, ("multiclass",), _macro_auc),
-        Metric("log_loss", False, _CLASSES, _log_loss, relative=True),
-        Metric("rmse", False, ("regression",), skm.root_mean_squared_error, relative=True),
-        Metric("mae", False, ("regression",), skm.mean_absolute_error, relative=True),
-        Metric("r2", True, ("regression",), skm.r2_score),
+        Metric("log_loss", False, _CLASSES, _log_loss, True, (0.0, math.inf)),
+        Metric("rmse", False, ("regression",), skm.root_mean_squared_error, True, (0.0, math.inf)),
+        Metric("mae", False, ("regression",), skm.mean_absolute_error, True, (0.0, math.inf)),
+        Metric("r2", True, ("regression",), skm.r2_score, bounds=(-math.inf, 1.0)),
     )
 }
 _DEFAULT = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}

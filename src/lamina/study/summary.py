@@ -122,7 +122,7 @@ def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]
     """One network's or rival's row, from its outcomes split by split."""
     chosen = [[t for t in o.trials if t.setting == o.chosen] for o in outcomes]
     scores = np.array([[t.score for t in split] for split in chosen], dtype=float)
-    mean, low, high = interval(scores.mean(1), TEST_FRACTION)
+    mean, low, high = _interval(scores.mean(1), metric)
     settings = outcomes[0].settings
     votes = Counter(o.chosen for o in outcomes)
     losses = np.array([[t.validation for t in o.trials] for o in outcomes], dtype=float)
@@ -160,6 +160,12 @@ def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]
     }
 
 
+def _interval(scores: np.ndarray, metric: Metric) -> tuple[float, float, float]:
+    """Mean and 95 % interval of scores by split; few splits have wide intervals, which end where the metric does."""
+    mean, low, high = interval(scores, TEST_FRACTION)
+    return mean, max(low, metric.bounds[0]), min(high, metric.bounds[1])
+
+
 def _pick(
     question: Question, outcomes: dict[Job, Outcome], whole: list[int], networks: list[dict], metric: Metric
 ) -> dict[str, Any] | None:
@@ -171,7 +177,7 @@ def _pick(
     best = np.where(np.isfinite(losses), losses, np.inf).argmin(0)
     choices = [networks[i]["name"] for i in best]
     scores = [outcomes[Job(name, k)].ensemble for name, k in zip(choices, whole, strict=True)]
-    mean, low, high = interval(np.array(scores), TEST_FRACTION)
+    mean, low, high = _interval(np.array(scores), metric)
     return {"choices": choices, "scores": scores, "mean": mean, "low": low, "high": high}
 
 
