@@ -44,7 +44,7 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
-bench: $(VENV)/.bench  ## run the benchmarks, results in benchmarks/results/
+bench: $(VENV)/.core  ## run the benchmarks, results in benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/demo.py
 	if [ -f $(DATA)/tables.json ]; then $(BIN)/python benchmarks/tables.py $(DATA); fi

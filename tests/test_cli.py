@@ -1,7 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import polars as pl
@@ -216,6 +218,28 @@ def test_a_full_disk_loses_nothing(run, tmp_path, monkeypatch):
     assert sum(state == "done" for state in Store(tmp_path / "s/study.sqlite").states().values()) == 1
     code, _, err = run("compare", "iris", *FAST, f"--out={tmp_path / 's'}", "--resume")
     assert code == 0, err
+
+
+def test_an_interrupt_ends_all_processes_and_keeps_what_is_finished(tmp_path):
+    folder = tmp_path / "s"
+    command = [sys.executable, "-m", "lamina", "compare", "digits", "--jobs=2", f"--out={folder}"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    waited = time.monotonic() + 60
+    while time.monotonic() < waited and not done(folder):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert err == "lamina: broken off; what is finished is kept, --resume goes on\n"
+    assert done(folder) >= 1
+
+
+def done(folder):
+    from lamina.study.store import Store
+
+    if not (folder / "study.sqlite").exists():
+        return 0
+    return sum(state == "done" for state in Store(folder / "study.sqlite").states().values())
 
 
 def test_the_standard_output_of_a_real_process_is_json_alone(tmp_path):

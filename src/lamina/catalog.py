@@ -27,9 +27,7 @@ from lamina.errors import LaminaError, unknown
 
 KINDS = ("layer", "network", "rule", "method")
 GROUP = "lamina.systems"
-_DECORATED = re.compile(
-    rf"^@(?P<kind>{'|'.join(KINDS)})\((?:.*?)^class (?P<cls>\w+)", re.MULTILINE | re.DOTALL
-)
+_DECORATED = re.compile(rf"^@(?P<kind>{'|'.join(KINDS)})\((?:.*?)^class (?P<cls>\w+)", re.MULTILINE | re.DOTALL)
 T = TypeVar("T", bound=type)
 
 
@@ -135,6 +133,5 @@ def table_networks() -> list[str]:
     return [
         s.name
         for s in systems().values()
-        if (s.kind == "network" and s.domain in ("tables", "any"))
-        or (s.kind == "layer" and s.domain == "any")
+        if (s.kind == "network" and s.domain in ("tables", "any")) or (s.kind == "layer" and s.domain == "any")
     ]

@@ -62,6 +62,4 @@ class Fold:
     @cached_property
     def inner(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """For each seed, the rows to learn from and the rows to validate on."""
-        return [
-            inner_split(self.task.y, self.split.train, s, self.task.target.kind) for s in range(self.seeds)
-        ]
+        return [inner_split(self.task.y, self.split.train, s, self.task.target.kind) for s in range(self.seeds)]

@@ -85,7 +85,5 @@ def metric_for(task: str, name: str | None = None) -> Metric:
     metric = METRICS[name]
     if task not in metric.tasks:
         fit = ", ".join(m.name for m in METRICS.values() if task in m.tasks)
-        raise LaminaError(
-            f"metric {name!r} is for {' and '.join(metric.tasks)} tasks, this task is {task}; use {fit}"
-        )
+        raise LaminaError(f"metric {name!r} is for {' and '.join(metric.tasks)} tasks, this task is {task}; use {fit}")
     return metric

@@ -141,9 +141,7 @@ class Model:
             LaminaError: the model is one of a regression.
         """
         if not self.head.classes:
-            raise LaminaError(
-                f"the model predicts the values of {self.target.name!r}, there are no probabilities"
-            )
+            raise LaminaError(f"the model predicts the values of {self.target.name!r}, there are no probabilities")
         return self._mean(data)
 
     def save(self, folder: str | Path) -> Path:
@@ -171,9 +169,7 @@ class Model:
             "target": self.target.to_dict(),
             "about": self.about,
         }
-        (temporary / "model.json").write_text(
-            json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8"
-        )
+        (temporary / "model.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)
@@ -192,9 +188,7 @@ class Model:
         try:
             facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             if facts["format"] != FORMAT:
-                raise LaminaError(
-                    f"{str(folder)!r} has format {facts['format']}, this version reads {FORMAT}"
-                )
+                raise LaminaError(f"{str(folder)!r} has format {facts['format']}, this version reads {FORMAT}")
             values = facts["blueprint"]
             blueprint = Blueprint(**{**values, "categories": tuple(values["categories"])})
             head = Head(**{k: v for k, v in facts["head"].items() if v is not None})

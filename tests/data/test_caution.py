@@ -16,9 +16,7 @@ LEAK = (
 
 
 def said(y, **columns):
-    return make_task(
-        NOISE.with_columns(**{k: pl.Series(v) for k, v in columns.items()}, y=pl.Series(y)), "y"
-    ).warnings
+    return make_task(NOISE.with_columns(**{k: pl.Series(v) for k, v in columns.items()}, y=pl.Series(y)), "y").warnings
 
 
 def test_nothing_is_said_of_honest_data():
@@ -71,8 +69,7 @@ def test_rare_classes():
 def test_copies():
     frame = NOISE.with_columns(y=pl.Series(LABEL))
     assert make_task(pl.concat([frame, frame.head(40)]), "y").warnings == (
-        "40 rows (9.1 %) equal another row in every column that is used, so test rows may have "
-        "been seen in training",
+        "40 rows (9.1 %) equal another row in every column that is used, so test rows may have been seen in training",
     )
 
 

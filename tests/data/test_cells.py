@@ -80,9 +80,7 @@ def test_what_is_no_number_is_refused_with_column_and_example():
         numbers(pl.Series("age", ["12", "old"]))
     with pytest.raises(LaminaError, match=r"^column 'age' is of type Date; numbers are expected in it$"):
         numbers(pl.Series("age", [dt.date(2020, 1, 1)]))
-    with pytest.raises(
-        LaminaError, match=r"^column 'age' is of type List\(Int64\); numbers are expected in it$"
-    ):
+    with pytest.raises(LaminaError, match=r"^column 'age' is of type List\(Int64\); numbers are expected in it$"):
         numbers(pl.Series("age", [[1]]))
 
 
@@ -104,9 +102,7 @@ def test_the_parts_of_a_date():
         "second": 6 * 3600 + 30,
     }
     assert all(np.isnan(x[1]) for x in parts.values())
-    with pytest.raises(
-        LaminaError, match=r"^column 'd' holds 'soon'; dates \(like 2024-12-31\) are expected"
-    ):
+    with pytest.raises(LaminaError, match=r"^column 'd' holds 'soon'; dates \(like 2024-12-31\) are expected"):
         date_parts(pl.Series("d", ["soon"]))
     with pytest.raises(LaminaError, match=r"^column 'd' is of type Int64; dates are expected in it$"):
         date_parts(pl.Series("d", [3]))

@@ -13,9 +13,7 @@ from lamina.data.schema import infer_schema
 from lamina.errors import LaminaError
 
 TEXT = st.one_of(st.none(), st.sampled_from(["a", "b", "c", " a ", "?", "", "new", "né"]))
-NUMBER = st.one_of(
-    st.none(), st.floats(), st.sampled_from([math.inf, -math.inf, math.nan, 0.0, 1e308, 5e-324])
-)
+NUMBER = st.one_of(st.none(), st.floats(), st.sampled_from([math.inf, -math.inf, math.nan, 0.0, 1e308, 5e-324]))
 DATE = st.one_of(st.none(), st.datetimes(dt.datetime(1700, 1, 1), dt.datetime(2200, 1, 1)))
 ROW = st.fixed_dictionaries(
     {
@@ -161,9 +159,7 @@ def test_words_among_numbers_are_missing_and_others_refused():
 
 
 def test_bad_options():
-    with pytest.raises(
-        LaminaError, match=r"^scaling 'quantil' is not known; the closest are: quantile, standard$"
-    ):
+    with pytest.raises(LaminaError, match=r"^scaling 'quantil' is not known; the closest are: quantile, standard$"):
         fitted(MIXED, scaling="quantil")
     with pytest.raises(
         LaminaError, match=r"^no column is left to learn from; columns left out: 'k' \(every cell is 1\)$"
@@ -228,9 +224,7 @@ def test_damaged_storage_is_refused(damage):
 
 
 def test_ordinal_keeps_numbers_and_codes_categories():
-    frame = pl.DataFrame(
-        {"x": [1.5, None, math.inf], "c": ["v", "u", None], "b": [True, None, False], "k": [1, 1, 1]}
-    )
+    frame = pl.DataFrame({"x": [1.5, None, math.inf], "c": ["v", "u", None], "b": [True, None, False], "k": [1, 1, 1]})
     schema = infer_schema(frame)
     matrix, is_code = ordinal(frame, schema)
     nan = np.nan

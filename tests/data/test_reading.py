@@ -26,9 +26,7 @@ def refused(source, message):
     assert re.search(message, text), text
 
 
-@pytest.mark.parametrize(
-    "suffix", ["csv", "csv.gz", "tsv", "parquet", "arrow", "feather", "ipc", "TSV", "csv.GZ"]
-)
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "tsv", "parquet", "arrow", "feather", "ipc", "TSV", "csv.GZ"])
 def test_every_format_gives_the_same_table(tmp_path, suffix):
     path = tmp_path / f"t.{suffix}"
     if suffix.lower() == "csv.gz":
@@ -129,7 +127,5 @@ def test_ragged_rows(tmp_path, rows, line, found):
 
 def test_what_is_no_table():
     refused(3, r"^a value of type int is no table; a path, the name of a bundled data set \(breast-cancer, ")
-    refused(
-        pd.DataFrame([[1, 2]], columns=["a", "a"]), r"^the frame cannot be read: Expected unique column names"
-    )
+    refused(pd.DataFrame([[1, 2]], columns=["a", "a"]), r"^the frame cannot be read: Expected unique column names")
     assert read_table(pa.table({"a": [1]})).shape == (1, 1)

@@ -44,14 +44,8 @@ def test_a_real_table(facts):
 def test_a_large_table_is_ready_in_seconds(tmp_path):
     rng, n = np.random.default_rng(0), 50_000
     numbers = {f"x{i}": rng.normal(size=n) for i in range(35)}
-    values = {
-        f"c{i}": np.array([f"v{k}" for k in range(3 + 9 * i)])[rng.integers(0, 3 + 9 * i, n)]
-        for i in range(13)
-    }
-    dates = {
-        f"d{i}": np.datetime64("2020-01-01") + rng.integers(0, 900, n).astype("timedelta64[D]")
-        for i in range(2)
-    }
+    values = {f"c{i}": np.array([f"v{k}" for k in range(3 + 9 * i)])[rng.integers(0, 3 + 9 * i, n)] for i in range(13)}
+    dates = {f"d{i}": np.datetime64("2020-01-01") + rng.integers(0, 900, n).astype("timedelta64[D]") for i in range(2)}
     pl.DataFrame({**numbers, **values, **dates}).write_csv(tmp_path / "large.csv")
     start = time.process_time()
     frame = read_table(tmp_path / "large.csv")

@@ -22,8 +22,7 @@ def column(values, name="x", dtype=None):
         (
             [1.0, float("inf"), 3.0, None],
             "number",
-            "number; missing in 2 rows, filled with the median and marked; "
-            "infinite in 1 row, which counts as missing",
+            "number; missing in 2 rows, filled with the median and marked; infinite in 1 row, which counts as missing",
         ),
         (["1", "2", "?"], "number", "number; missing in 1 row, filled with the median and marked"),
         ([True, False, None], "boolean", "true or false; missing in 1 row, marked"),
@@ -80,10 +79,7 @@ def test_shuffled_integers_are_an_id_only_without_gaps_or_by_name():
     assert column(distinct).kind == "number"
     assert column(rng.permutation(100)).kind == "id"
     for name in ("id", "customer_id", "CustomerId", "userID", "row key", "PhoneNumber"):
-        assert (
-            column(distinct, name).treatment
-            == "left out: an id, it is distinct in every row and named like an id"
-        )
+        assert column(distinct, name).treatment == "left out: an id, it is distinct in every row and named like an id"
     for name in ("humid", "paid", "monkey", "casino"):
         assert column(distinct, name).kind == "number"
 

@@ -81,7 +81,5 @@ def test_the_inner_split_depends_on_the_seed_alone():
 
 def test_every_row_is_drawn_about_as_often():
     y = np.random.default_rng(0).normal(size=50)
-    drawn = np.bincount(
-        np.concatenate([inner_split(y, np.arange(50), s, "regression")[1] for s in range(2000)])
-    )
+    drawn = np.bincount(np.concatenate([inner_split(y, np.arange(50), s, "regression")[1] for s in range(2000)]))
     assert np.abs(drawn / 2000 - 0.2).max() < 0.05  # five standard errors

@@ -102,7 +102,5 @@ def test_too_few_rows():
 
 
 def test_the_only_column_is_the_target():
-    with pytest.raises(
-        LaminaError, match=r"^no column is left to predict 'price' from; the table has no other$"
-    ):
+    with pytest.raises(LaminaError, match=r"^no column is left to predict 'price' from; the table has no other$"):
         make_task(FRAME.select("price"), "price")

@@ -25,9 +25,7 @@ _COPIES = 0.01
 _SAMPLE = 5000
 
 
-def cautions(
-    features: pl.DataFrame, schema: Schema, target: Target, y: np.ndarray, *, dropped: int
-) -> tuple[str, ...]:
+def cautions(features: pl.DataFrame, schema: Schema, target: Target, y: np.ndarray, *, dropped: int) -> tuple[str, ...]:
     """What to say about the data before anything is trained on them.
 
     Args:

@@ -115,9 +115,7 @@ def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
     if target is None:
         columns = ", ".join(frame.columns[:20]) + (" ..." if frame.width > 20 else "")
         last = frame.columns[-1]
-        raise LaminaError(
-            f"name the target column; the columns are: {columns}; perhaps it is the last, {last!r}"
-        )
+        raise LaminaError(f"name the target column; the columns are: {columns}; perhaps it is the last, {last!r}")
     _require_columns(frame, [target])
     return target
 

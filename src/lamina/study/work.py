@@ -6,13 +6,14 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
 from lamina.data.splits import outer_splits
@@ -56,6 +57,8 @@ def work_in_processes(
     Processes times threads stay within the cores: PyTorch's threads wait by spinning, so that more of them than cores
     slow each other down by far more than they bring.
     """
+    if not {"open", "running"} & set(store.states().values()):
+        return
     threads = max(1, torch.get_num_threads() // jobs)
     if jobs == 1:
         with threadpool_limits(threads):
@@ -65,15 +68,30 @@ def work_in_processes(
     with parallel_config("loky", inner_max_num_threads=threads):
         pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
         ends = pool(delayed(_worker)(task, question, store.path, device, deadline, os.getpid()) for _ in range(jobs))
-    watcher = threading.Thread(target=lambda: list(ends), daemon=True)
+    failures: list[BaseException] = []
+    watcher = threading.Thread(target=_await, args=(ends, failures), daemon=True)
     watcher.start()
-    while watcher.is_alive():
-        watcher.join(WAIT)
-        states = store.states()
-        running = [job for job, state in states.items() if state == "running"]
-        finished = sum(state in ("done", "failed") for state in states.values())
-        if progress is not None:
-            progress(Progress(running[0] if running else None, finished / len(states)))
+    try:
+        while watcher.is_alive():
+            watcher.join(WAIT)
+            states = store.states()
+            running = [job for job, state in states.items() if state == "running"]
+            finished = sum(state in ("done", "failed") for state in states.values())
+            if progress is not None:
+                progress(Progress(running[0] if running else None, finished / len(states)))
+    except BaseException:
+        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        raise
+    if failures:
+        raise failures[0]
+
+
+def _await(ends: Iterable[None], failures: list[BaseException]) -> None:
+    try:
+        for _ in ends:
+            pass
+    except BaseException as error:  # whatever ended a worker ends the comparison
+        failures.append(error)
 
 
 def _worker(task: Task, question: Question, path: Path, device: str, deadline: float, parent: int) -> None:

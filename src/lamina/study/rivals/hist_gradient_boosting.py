@@ -42,15 +42,16 @@ class HistGradientBoosting:
         """See `Rival.fit`."""
         x, categorical = fold.raw
         train, validation = fold.inner[seed]
-        few = categorical & ~((x > MAX_CODES).any(0))
-        model: Any = (HistGradientBoostingClassifier if fold.head.classes else HistGradientBoostingRegressor)(
+        options: dict[str, Any] = {
             **setting,
-            max_iter=500,
-            early_stopping=True,
-            n_iter_no_change=20,
-            categorical_features=few,
-            random_state=seed,
-        )
+            "max_iter": 500,
+            "early_stopping": True,
+            "n_iter_no_change": 20,
+            "categorical_features": categorical & ~(x > MAX_CODES).any(0),
+            "random_state": seed,
+        }
+        kind = HistGradientBoostingClassifier if fold.head.classes else HistGradientBoostingRegressor
+        model: Any = kind(**options)
         y = fold.task.y
         model.fit(x[train], y[train], X_val=x[validation], y_val=y[validation])
         if not fold.head.classes:
