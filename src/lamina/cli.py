@@ -26,6 +26,7 @@ app = App(
     help="Find out which multi-layer network helps on your data.",
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 

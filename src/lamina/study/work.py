@@ -80,7 +80,7 @@ def work_in_processes(
             if progress is not None:
                 progress(Progress(running[0] if running else None, finished / len(states)))
     except BaseException:
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
         raise
     if failures:
         raise failures[0]
