@@ -48,6 +48,7 @@ bench: $(VENV)/.core  ## run the benchmarks, results in benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/demo.py
 	if [ -f $(DATA)/tables.json ]; then $(BIN)/python benchmarks/tables.py $(DATA); fi
+	$(BIN)/python benchmarks/readme.py
 
 .PHONY: clean
 clean:  ## remove the environment and everything that was built

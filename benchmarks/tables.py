@@ -1,9 +1,9 @@
-"""Compare all networks and rivals, quickly, on 35 real tables, and rank what somebody gets who lets Lamina choose.
+"""Compare all networks and rivals, quickly, on 35 real tables: what does somebody get who lets Lamina choose?
 
     python benchmarks/tables.py DATA [--out FOLDER] [--only NAME,NAME]
 
 DATA is a folder with ``tables.json`` and the tables. Studies lie in FOLDER and are resumed. Results go to
-``benchmarks/results/tables.csv``; the mean ranks are printed.
+``benchmarks/results/tables.csv``; `readme.py` makes mean ranks of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
 
 import lamina
 
@@ -66,15 +65,6 @@ def measure(facts: dict, data: Path, folder: Path) -> dict:
     }
 
 
-def mean_ranks(rows: list[dict], names: tuple[str, ...]) -> dict[str, float]:
-    """Mean rank of each method over the tables, 1 the best, ties averaged."""
-    ranks = [
-        rankdata([(-1 if row["higher_is_better"] in (True, "True") else 1) * float(row[n]) for n in names])
-        for row in rows
-    ]
-    return dict(zip(names, np.mean(ranks, axis=0).round(3).tolist(), strict=True))
-
-
 def main() -> None:
     """Run the tables that are asked for and write the results of all whose studies are there."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -98,8 +88,6 @@ def main() -> None:
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows(rows)
-    for names in (RANKED[:3], RANKED):
-        print(json.dumps({"tables": len(rows), "mean_ranks": mean_ranks(rows, names)}))
 
 
 if __name__ == "__main__":
