@@ -46,13 +46,13 @@ def text() -> str:
     demo = json.loads((RESULTS / "demo.json").read_text())
     pair = mean_ranks(table, ["pick", "hist_gradient_boosting", "sklearn_mlp"])
     ranks = mean_ranks(table, list(NAMES))
-    networks = [n for n in table.columns[table.columns.index("constant") + 1 : table.columns.index("best")]]
+    networks = table.columns[table.columns.index("constant") + 1 : table.columns.index("best")]
     single = mean_ranks(table, [*networks, "hist_gradient_boosting", "sklearn_mlp"])
     lines = [
         f"`lamina compare --quick` on {len(table)} real tables (2 splits, 2 seeds, 3 settings, at most 4,000 rows, "
         f"20,000 parameters; {table['machine'][0]}; torch {table['torch'][0]}). Lamina's pick is the network and the "
-        "setting with the lowest validation loss, its seeds averaged, judged on the test part; the rivals have the same "
-        "splits, inner parts, number of settings and averaging.",
+        "setting with the lowest validation loss, its seeds averaged, judged on the test part; the rivals have the "
+        "same splits, inner parts, number of settings and averaging.",
         "",
         "| method | mean rank of three | mean rank of four | pick better / equal / worse |",
         "| --- | --- | --- | --- |",
@@ -64,8 +64,8 @@ def text() -> str:
     lines += [
         "",
         f"Mean ranks of the eight networks, each on its own, and two rivals: {ordered}. Table by table: "
-        "[benchmarks/results/tables.csv](benchmarks/results/tables.csv). Some defaults of the training were chosen with "
-        "a look at nine of these tables, so these ranks flatter Lamina a little.",
+        "[benchmarks/results/tables.csv](benchmarks/results/tables.csv). Some defaults (ramps, learning rate, weight "
+        "decay, averaging) were chosen with a look at fourteen of these tables, so the ranks flatter Lamina a little.",
         "",
         f"Over an empty interpreter, `lamina --help` takes {startup['help_over_empty']} s of processor time and "
         f"`lamina list` {startup['list_over_empty']} s; `import lamina` adds {startup['import_over_torch']} s to "
