@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
 from lamina import __version__, catalog
 from lamina.errors import LaminaError
-
-if TYPE_CHECKING:
-    from lamina.study.compare import Progress
-    from lamina.study.study import Study
+from lamina.terminal import print_json, print_table, progress_bar, show_study
 
 BAD_INPUT, BROKEN_OFF = 2, 130
 
@@ -97,7 +93,7 @@ def compare(
     """
     from lamina.study.compare import compare as run
 
-    with _bar() as progress:
+    with progress_bar() as progress:
         study = run(
             data,
             target,
@@ -124,7 +120,7 @@ def compare(
     if json:
         print((study.folder / "summary.json").read_text(encoding="utf-8"))
     else:
-        _show_study(study)
+        show_study(study)
 
 
 @app.command
@@ -160,7 +156,7 @@ def fit(
     from lamina.training import draw_settings
 
     learnt = make_task(data, target, ignore=[name.strip() for name in ignore.split(",") if name.strip()], task=task)
-    with _bar() as progress:
+    with progress_bar() as progress:
         model = fit_model(
             learnt,
             network,
@@ -230,12 +226,12 @@ def list_(
         if fnmatch(s.name, pattern) and kind in (None, s.kind) and domain in (None, s.domain)
     ]
     if json:
-        _print_json([asdict(s) for s in found])
+        print_json([asdict(s) for s in found])
     elif not found:
         asked = ", ".join(x for x in (pattern, kind, domain) if x)
         raise LaminaError(f"no system fits {asked}; `lamina list` shows all {len(catalog.systems())}")
     else:
-        _print_table(("name", "kind", "domain", "what it is"), [(s.name, s.kind, s.domain, s.summary) for s in found])
+        print_table(("name", "kind", "domain", "what it is"), [(s.name, s.kind, s.domain, s.summary) for s in found])
 
 
 @app.command
@@ -282,107 +278,7 @@ def data() -> None:
     from lamina.data.bundled import BUNDLED
 
     rows = [(b.name, str(b.rows), str(b.features), b.task, b.target, b.summary) for b in BUNDLED.values()]
-    _print_table(("name", "rows", "columns", "task", "target", "what it is"), rows)
-
-
-class _Bar:
-    """A progress bar on standard error, with the time left."""
-
-    def __init__(self, progress: Any) -> None:
-        self.progress, self.task = progress, progress.add_task("reading", total=1.0)
-
-    def __call__(self, progress: Progress) -> None:
-        job = progress.job
-        self.share(f"{job.system}, split {job.split + 1}" if job else "waiting", progress.done)
-
-    def share(self, text: str, done: float) -> None:
-        self.progress.update(self.task, description=text, completed=done)
-
-
-@contextmanager
-def _bar() -> Iterator[_Bar]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description:<30}"), BarColumn(), TaskProgressColumn())
-    left = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, *left, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield _Bar(progress)
-
-
-def _show_study(study: Study) -> None:
-    summary, verdict = study.summary, study.verdict
-    data = summary["data"]
-    print(
-        f"{data['name']}: {summary['rows']} rows, {data['features']} columns, {summary['task']} target "
-        f"{data['target']!r}; {summary['splits']} splits x {summary['seeds']} seeds, "
-        f"{summary['n_settings']} settings, {summary['params']:,} parameters\n"
-    )
-    arrow = "higher is better" if summary["higher_is_better"] else "lower is better"
-    rows = [
-        (
-            r["name"],
-            r["kind"],
-            _number(r[summary["metric"]]),
-            f"{_number(r['low'])} to {_number(r['high'])}",
-            "" if r["params"] is None else f"{r['params']:,}",
-            f"{r['fit_seconds']:.2f}",
-            str(r["diverged"] or ""),
-        )
-        for r in study.leaderboard().iter_rows(named=True)
-    ]
-    _print_table(
-        (
-            "name",
-            "kind",
-            f"{summary['metric']} ({arrow})",
-            "95 % interval",
-            "parameters",
-            "seconds",
-            "diverged",
-        ),
-        rows,
-        numbers=range(2, 7),
-    )
-    print(f"\n{verdict.sentence}")
-    for warning in [*verdict.warnings, *summary["warnings"]]:
-        print(f"Note: {warning}")
-    for error in summary["errors"]:
-        print(f"Left out: {error['network']}: {error['message']}")
-    if summary["undone"]:
-        print(f"Not done: {', '.join(summary['undone'])}; --resume goes on")
-    print(f"\nReport: {study.folder / 'report.html'}\nModel:  {study.folder / 'model'}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    print(json.dumps(value, indent=1, ensure_ascii=False))
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for i, title in enumerate(header):
-        table.add_column(title, justify="right" if i in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_table(("name", "rows", "columns", "task", "target", "what it is"), rows)
 
 
 if __name__ == "__main__":

@@ -225,7 +225,7 @@ def fit_model(
     settings: Sequence[Setting] | None = None,
     params: int = 20_000,
     seeds: int = 3,
-    recipe: Recipe = Recipe(),  # noqa: B008  frozen
+    recipe: Recipe = Recipe(),
     device: str = "auto",
     deadline: float = math.inf,
     checkpoint: Path | None = None,

@@ -80,7 +80,8 @@ def work_in_processes(
             if progress is not None:
                 progress(Progress(running[0] if running else None, finished / len(states)))
     except BaseException:
-        get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+        executor = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  True, False or "auto"
+        executor.shutdown(wait=False, kill_workers=True)
         raise
     if failures:
         raise failures[0]

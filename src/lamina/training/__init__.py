@@ -4,8 +4,9 @@ from lamina.training.device import choose_device
 from lamina.training.fleet import Fleet
 from lamina.training.head import Head
 from lamina.training.optimiser import AdamW
+from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting, draw_settings
-from lamina.training.train import Member, OutOfTime, Recipe, Trace, train
+from lamina.training.train import Member, OutOfTime, Trace, train
 
 __all__ = [
     "AdamW",
