@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import lamina
 from lamina.errors import LaminaError
-from lamina.training import Fleet, Member, OutOfTime, Recipe, Setting, train
+from lamina.training import AdamW, Fleet, Member, OutOfTime, Recipe, Setting, train
 
 RECIPE = Recipe(steps=60, batch_size=16)
 TRAIN, VALIDATION = np.arange(60), np.arange(60, 90)
