@@ -16,21 +16,17 @@ def fold_of(data, target=None, seeds=2):
     return Fold(task, outer_splits(task, 1)[0], seeds, params=1000)
 
 
-def mixed(rows=150, values=False):
-    """A fold of a table with a number, a category and gaps in both, on which the target depends."""
+def mixed(rows=300, values=False):
+    """A table with a number, a category and gaps in both, on which the target depends; the first 60 rows are the test
+    part, one of them with a category that no other row has."""
     generator = np.random.default_rng(0)
     x, kind = generator.normal(size=rows), generator.integers(0, 3, rows)
     value = x + 2.0 * kind + 0.1 * generator.normal(size=rows)
-    target = value if values else np.digitize(value, [1.0, 3.0])
     gaps, holes = generator.random(rows) < 0.1, generator.random(rows) < 0.1
-    frame = pl.DataFrame(
-        {
-            "x": [None if gap else float(v) for v, gap in zip(x, gaps, strict=True)],
-            "kind": [None if hole else "abc"[k] for k, hole in zip(kind, holes, strict=True)],
-            "target": target,
-        }
-    )
-    return fold_of(frame, "target")
+    kinds = [None if hole else "abc"[k] for k, hole in zip(kind, holes, strict=True)]
+    frame = pl.DataFrame({"x": np.where(gaps, np.nan, x), "kind": ["d", *kinds[1:]]})
+    task = make_task(frame.with_columns(target=value if values else np.digitize(value, [1.0, 3.0])), "target")
+    return Fold(task, Split(0, np.arange(60, rows), np.arange(60)), 2, params=1000)
 
 
 def without_a_class():
@@ -56,3 +52,39 @@ def loss(fold, predict, seed=0):
     """On the validation part of the seed."""
     rows = fold.inner[seed][1]
     return fold.head.loss(fold.task.y[rows], predict(rows))
+
+
+def require_settings(rival, ranges):
+    """Settings are different, within their ranges, and the first ones of more."""
+    settings = rival.settings(32)
+    assert len({tuple(s.values()) for s in settings}) == 32
+    for name, (low, high) in ranges.items():
+        values = [s[name] for s in settings[1:]]
+        assert low <= min(values) < max(values) <= high
+    assert rival.settings(8) == settings[:8]
+
+
+def require_sound(rival):
+    """Learns from numbers, categories and gaps, a seed gives one result, an unseen class has probability 0."""
+    (setting,) = rival.settings(1)
+    fold = mixed()
+    test = fold.split.test
+    predict = rival.fit(fold, setting, 0, 1000)
+    assert accuracy(fold, predict) > 0.7
+    np.testing.assert_array_equal(rival.fit(fold, setting, 0, 1000)(test), predict(test))
+    values = mixed(values=True)
+    assert explained(values, rival.fit(values, setting, 0, 1000)) > 0.6
+    two = without_a_class()
+    found = rival.fit(two, setting, 0, 1000)(two.split.test)
+    assert found.shape == (30, 3)
+    assert not found[:, 1].any()
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+
+
+def require_stopping(rival, endless):
+    """The validation part ends the boosting before it fits noise, as the model `endless` does that does not stop."""
+    fold = fold_of("diabetes")
+    rows, held = fold.inner[1]
+    endless.fit(fold.raw[0][rows], fold.task.y[rows])
+    stopped = loss(fold, rival.fit(fold, rival.settings(1)[0], 1, 1000), seed=1)
+    assert stopped < fold.head.loss(fold.task.y[held], endless.predict(fold.raw[0][held]))
