@@ -71,3 +71,11 @@ def test_a_failed_method_ranks_last_and_a_missing_one_is_named():
 
 def test_fewer_than_two_shared_methods_are_not_ranked():
     assert ranking([summary({"a": 1, "b": 2}), summary({"b": 1, "c": 2})]) is None
+
+
+def test_every_method_is_ranked_by_the_averaged_prediction_of_its_seeds():
+    one = summary({"a": 0.5, "b": 0.6}, pick=0.8)
+    one["networks"][0]["ensemble"] = [0.9, 0.9]
+    found = ranking([one] * 2)
+    assert found.names == ["a", PICK, "b"]
+    assert found.means[0] == [0.9, 0.8, 0.6]

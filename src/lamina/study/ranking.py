@@ -39,12 +39,14 @@ class Ranking:
 def ranking(summaries: Sequence[Summary]) -> Ranking | None:
     """Rank the methods that all summaries share, each summary in its own metric's direction.
 
+    A method's score is that of the averaged prediction of its seeds, for the pick and for every other method alike.
+
     Returns:
         The ranking, or None where fewer than two methods are on every data set.
     """
     tables = []
     for summary in summaries:
-        means = {row.name: row.mean for row in leaderboard(summary)}
+        means = {row.name: row.mean if row.ensemble is None else row.ensemble for row in leaderboard(summary)}
         if summary.get("pick"):
             means[PICK] = summary["pick"].get("mean")
         tables.append(means)
