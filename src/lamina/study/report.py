@@ -140,7 +140,8 @@ def _study(summary: Summary, id: str) -> Study:
 def _ranks(rank: Ranking) -> Plot:
     caption = (
         f"Mean ranks over {len(rank.means)} data sets, of predictions averaged over the seeds. Methods that share a "
-        f"bar on the right cannot be told apart: they are less than the critical difference of {rank.cd:.2f} apart (Nemenyi, 5 %)."
+        "bar on the right cannot be told apart: they are less than the critical difference of "
+        f"{rank.cd:.2f} apart (Nemenyi, 5 %)."
     )
     return _plot("ranks", plots.ranks(rank.names, rank.mean_ranks, rank.cd), caption, caption)
 
