@@ -64,8 +64,9 @@ def text() -> str:
     lines += [
         "",
         f"Mean ranks of the eight networks, each on its own, and two rivals: {ordered}. Table by table: "
-        "[benchmarks/results/tables.csv](benchmarks/results/tables.csv). Some defaults (ramps, learning rate, weight "
-        "decay, averaging) were chosen with a look at fourteen of these tables, so the ranks flatter Lamina a little.",
+        "[benchmarks/results/tables.csv](benchmarks/results/tables.csv) (its times were taken while other work ran). "
+        "Some defaults (ramps, learning rate, weight decay, averaging) were chosen with a look at fourteen of these "
+        "tables, so the ranks flatter Lamina a little.",
         "",
         f"Over an empty interpreter, `lamina --help` takes {startup['help_over_empty']} s of processor time and "
         f"`lamina list` {startup['list_over_empty']} s; `import lamina` adds {startup['import_over_torch']} s to "
