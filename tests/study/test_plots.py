@@ -27,13 +27,15 @@ def test_what_is_far_behind_is_not_in_view():
     assert plots.in_view([row("lost", None, None)], 0.01) == []
 
 
-def test_intervals_have_the_means_and_half_widths():
-    rows = [row("kan", 0.9, low=0.85, high=0.95), row("linear", 0.88, rival=True, low=None, high=None)]
+def test_intervals_reach_from_low_to_high_also_where_the_metric_ends_them():
+    rows = [row("kan", 0.9, low=0.75, high=0.95), row("linear", 0.88, rival=True, low=None, high=None)]
     networks, rivals = plots.intervals(rows, "roc_auc", 0.01)["data"]
     assert (networks["x"], networks["y"]) == ([0.9], [0])
     assert networks["error_x"]["array"] == pytest.approx([0.05])
+    assert networks["error_x"]["arrayminus"] == pytest.approx([0.15])
+    assert networks["error_x"]["symmetric"] is False
     assert (rivals["x"], rivals["y"], rivals["error_x"]["array"]) == ([0.88], [1], [0.0])
-    assert networks["text"] == ["<b>kan</b><br>0.900 [0.850, 0.950]"]
+    assert networks["text"] == ["<b>kan</b><br>0.900 [0.750, 0.950]"]
     assert rivals["text"] == ["<b>linear</b><br>0.880"]
 
 

@@ -85,7 +85,6 @@ def intervals(rows: Sequence[Row], metric: str, rope: float) -> Figure:
     data = []
     for rival in (False, True):
         mine = [(at, row) for at, row in enumerate(rows) if row.rival == rival]
-        spread = [0.0 if r.high is None or r.mean is None else r.high - r.mean for _, r in mine]
         data.append(
             {
                 "type": "scatter",
@@ -94,7 +93,9 @@ def intervals(rows: Sequence[Row], metric: str, rope: float) -> Figure:
                 "y": [at for at, _ in mine],
                 "error_x": {
                     "type": "data",
-                    "array": spread,
+                    "symmetric": False,
+                    "array": [_distance(row.mean, row.high) for _, row in mine],
+                    "arrayminus": [_distance(row.low, row.mean) for _, row in mine],
                     "color": "$rival" if rival else "$network",
                     "width": 0,
                 },
@@ -108,6 +109,10 @@ def intervals(rows: Sequence[Row], metric: str, rope: float) -> Figure:
         "data": data,
         "layout": _layout(70 + 27 * len(rows), xaxis=axis, yaxis=_names([r.name for r in rows])),
     }
+
+
+def _distance(low: float | None, high: float | None) -> float:
+    return 0.0 if low is None or high is None else high - low
 
 
 def _interval_text(row: Row, rope: float) -> str:
