@@ -27,7 +27,7 @@ def probabilities(sample_weight=None, y=Y, **parameters):
     return NetworkClassifier(**SHORT | parameters).fit(X, y, sample_weight=sample_weight).predict_proba(X)
 
 
-@parametrize_with_checks([NetworkClassifier(steps=40, members=2, params=2000)])
+@parametrize_with_checks([NetworkClassifier(steps=100, members=2, params=2000)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 

@@ -11,7 +11,7 @@ X, Y = load_diabetes(return_X_y=True)
 SHORT = {"steps": 40, "params": 2000, "learning_rate": 4e-3, "random_state": 0}
 
 
-@parametrize_with_checks([NetworkRegressor(steps=40, members=2, params=2000)])
+@parametrize_with_checks([NetworkRegressor(steps=100, members=2, params=2000)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 
