@@ -156,6 +156,8 @@ def test_list_show_and_data(run):
         (["predict", "nowhere", "iris"], "'nowhere' is not a model folder: model.json is missing"),
         (["report", "nowhere"], "'nowhere' holds no finished study: summary.json is missing"),
         (["report"], "name the folder of a study"),
+        (["compare", "iris", "--device=cuda:x"], "device 'cuda:x' is not here"),
+        (["fit", "iris", "--network=mlp", "--out=m", "--seeds=0"], "seeds is 0, it has to be at least 1"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch, arguments, message):
@@ -218,6 +220,29 @@ def test_a_full_disk_loses_nothing(run, tmp_path, monkeypatch):
     assert sum(state == "done" for state in Store(tmp_path / "s/study.sqlite").states().values()) == 1
     code, _, err = run("compare", "iris", *FAST, f"--out={tmp_path / 's'}", "--resume")
     assert code == 0, err
+
+
+def test_a_damaged_store_is_named(run, tmp_path):
+    run("compare", "iris", *FAST, f"--out={tmp_path / 's'}")
+    (tmp_path / "s/study.sqlite").write_bytes(b"no database" * 500)
+    code, _, err = run("compare", "iris", *FAST, f"--out={tmp_path / 's'}", "--resume")
+    assert code == 2
+    assert err.startswith("lamina: the study's study.sqlite is damaged: ")
+
+
+def test_predictions_that_cannot_be_written_say_nothing_of_studies(run, house, tmp_path):
+    run("fit", str(house), "--target=price", "--network=mlp", f"--out={tmp_path / 'm'}", "--params=500", "--settings=1")
+    code, _, err = run("predict", str(tmp_path / "m"), str(house), f"--out={tmp_path / 'nowhere/p.csv'}")
+    assert code == 1
+    assert "resume" not in err
+    assert err.count("\n") == 1
+
+
+def test_a_terminal_without_the_letters_of_the_data_is_no_reason_to_stop(tmp_path):
+    pl.DataFrame({"x": np.arange(40.0), "größe 大": np.arange(40.0) * 2 + 1}).write_csv(tmp_path / "t.csv")
+    command = [sys.executable, "-m", "lamina", "compare", str(tmp_path / "t.csv"), "--target=größe 大", *FAST]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    subprocess.run([*command, f"--out={tmp_path / 's'}"], env=environment, check=True, capture_output=True)
 
 
 def test_an_interrupt_ends_all_processes_and_keeps_what_is_finished(tmp_path):

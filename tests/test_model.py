@@ -75,6 +75,11 @@ def test_the_setting_is_chosen_by_the_validation_loss():
     assert model.about["setting"]["learning_rate"] == Setting().learning_rate
 
 
+def test_no_member_is_an_error():
+    with pytest.raises(LaminaError, match="seeds is 0, it has to be at least 1"):
+        fit(seeds=0)
+
+
 def test_when_every_training_diverges_it_says_so():
     with pytest.raises(LaminaError, match="every training of mlp diverged"):
         fit(settings=[Setting(learning_rate=1e30)])
@@ -93,8 +98,13 @@ def test_saving_replaces_a_model_but_nothing_else(iris, tmp_path):
     iris.save(tmp_path / "m")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/precious.txt").write_text("")
-    with pytest.raises(LaminaError, match="exists and is not a model folder"):
+    with pytest.raises(LaminaError, match=r"holds 'precious\.txt', which is no model's; choose another place"):
         iris.save(tmp_path / "other")
+    (tmp_path / "m/notes.txt").write_text("")
+    with pytest.raises(LaminaError, match=r"holds 'notes\.txt', which is no model's"):
+        iris.save(tmp_path / "m")
+    with pytest.raises(LaminaError, match="is a file; choose another place for the model folder"):
+        iris.save(tmp_path / "m/notes.txt")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "other"]
 
 
@@ -125,6 +135,10 @@ def edit(change):
         ("model.json", edit(lambda f: f["blueprint"]["sizes"].update(width=3)), "the weights have shape"),
         ("model.json", edit(lambda f: f["blueprint"].update(code="x")), "is not a sound model folder"),
         ("model.json", edit(lambda f: f.pop("encoder")), "is not a sound model folder"),
+        ("model.json", edit(lambda f: f["target"]["classes"].pop()), "classes are 3 and 2"),
+        ("model.json", edit(lambda f: f["head"].update(classes=5)), "classes are 5 and 3"),
+        ("model.json", edit(lambda f: f["blueprint"].update(in_features=9)), "features are 9 and"),
+        ("model.json", edit(lambda f: f["blueprint"]["sizes"].update(width=10**7)), "the weights have shape"),
     ],
 )
 def test_a_damaged_or_foreign_folder_is_refused(iris, tmp_path, file, damage, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -28,14 +29,21 @@ app = App(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an input that cannot be used ends with one line and exit code 2, without a traceback."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    kept = "; what is finished is kept, --resume goes on" if arguments[:1] == ["compare"] else ""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that a terminal does not have is no reason to stop
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(arguments, exit_on_error=False, print_error=False)
     except (LaminaError, CycloptsError) as error:
         _end(str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        _end("broken off; what is finished is kept, --resume goes on", BROKEN_OFF)
+        _end(f"broken off{kept}", BROKEN_OFF)
     except (OSError, sqlite3.OperationalError) as error:
-        _end(f"{error}; what is finished is kept, --resume goes on", 1)
+        _end(f"{error}{kept}", 1)
+    except sqlite3.DatabaseError as error:
+        _end(f"the study's study.sqlite is damaged: {error}", BAD_INPUT)
 
 
 def _end(message: str, code: int) -> None:
@@ -152,9 +160,10 @@ def fit(
         device: auto, cpu, cuda or mps.
     """
     from lamina.data.task import make_task
-    from lamina.model import fit_model
+    from lamina.model import fit_model, require_place
     from lamina.training import draw_settings
 
+    require_place(out)
     learnt = make_task(data, target, ignore=[name.strip() for name in ignore.split(",") if name.strip()], task=task)
     with progress_bar() as progress:
         model = fit_model(

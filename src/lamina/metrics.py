@@ -23,6 +23,7 @@ class Metric:
         relative: whether the region of practical equivalence is a share of the constant prediction's score
             (metrics in the target's unit) or an absolute difference (metrics on a fixed scale).
         bounds: the lowest and the highest score there can be.
+        every_class: whether a part without a row of some class has no score.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Metric:
     function: Callable[[np.ndarray, np.ndarray], float]
     relative: bool = False
     bounds: tuple[float, float] = (0.0, 1.0)
+    every_class: bool = False
 
     def __call__(self, y: np.ndarray, prediction: np.ndarray) -> float:
         """Score `prediction` against `y`.
@@ -59,10 +61,10 @@ _CLASSES = ("binary", "multiclass")
 METRICS = {
     m.name: m
     for m in (
-        Metric("roc_auc", True, ("binary",), lambda y, p: skm.roc_auc_score(y, p[:, 1])),
+        Metric("roc_auc", True, ("binary",), lambda y, p: skm.roc_auc_score(y, p[:, 1]), every_class=True),
         Metric("accuracy", True, _CLASSES, lambda y, p: skm.accuracy_score(y, p.argmax(1))),
         Metric("balanced_accuracy", True, _CLASSES, lambda y, p: skm.balanced_accuracy_score(y, p.argmax(1))),
-        Metric("macro_auc", True, ("multiclass",), _macro_auc),
+        Metric("macro_auc", True, ("multiclass",), _macro_auc, every_class=True),
         Metric("log_loss", False, _CLASSES, _log_loss, True, (0.0, math.inf)),
         Metric("rmse", False, ("regression",), skm.root_mean_squared_error, True, (0.0, math.inf)),
         Metric("mae", False, ("regression",), skm.mean_absolute_error, True, (0.0, math.inf)),

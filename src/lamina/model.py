@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from lamina.fold import Fold
 from lamina.training import Fleet, Head, Member, Recipe, Setting, Trace, choose_device, draw_settings, train
 
 FORMAT = 1
+FACTS, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -150,17 +150,27 @@ class Model:
         It is written beside its place and then renamed, so that there is never half a model.
 
         Raises:
-            LaminaError: the folder exists and holds something else than a model.
+            LaminaError: the folder exists and holds anything that is not a model's.
         """
-        folder = Path(folder)
-        if folder.exists() and not (folder / "model.json").is_file():
-            raise LaminaError(f"{str(folder)!r} exists and is not a model folder; choose another place")
+        folder = require_place(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        temporary.mkdir()
+        try:
+            self._write(temporary)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(temporary, folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        return folder
+
+    def _write(self, folder: Path) -> None:
         weights = {"parameters": self.fleet.parameters.cpu().numpy()}
         weights |= {f"buffer.{name}": tensor.cpu().numpy() for name, tensor in self.fleet.buffers.items()}
-        save_file(weights, temporary / "weights.safetensors")
-        save_file(self.encoder.arrays(), temporary / "encoder.safetensors")
+        save_file(weights, folder / WEIGHTS)
+        save_file(self.encoder.arrays(), folder / ENCODER)
         facts = {
             "format": FORMAT,
             "blueprint": asdict(self.blueprint),
@@ -169,11 +179,7 @@ class Model:
             "target": self.target.to_dict(),
             "about": self.about,
         }
-        (temporary / "model.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-        return folder
+        (folder / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> Model:
@@ -183,38 +189,70 @@ class Model:
             LaminaError: it is no model folder, or one of its files is missing, foreign or damaged.
         """
         folder = Path(folder)
-        if not (folder / "model.json").is_file():
+        if not (folder / FACTS).is_file():
             raise LaminaError(f"{str(folder)!r} is not a model folder: model.json is missing")
         try:
-            facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
             if facts["format"] != FORMAT:
                 raise LaminaError(f"{str(folder)!r} has format {facts['format']}, this version reads {FORMAT}")
             values = facts["blueprint"]
             blueprint = Blueprint(**{**values, "categories": tuple(values["categories"])})
             head = Head(**{k: v for k, v in facts["head"].items() if v is not None})
-            encoder = Encoder.from_parts(facts["encoder"], load_file(folder / "encoder.safetensors"))
+            encoder = Encoder.from_parts(facts["encoder"], load_file(folder / ENCODER))
             target = Target.from_dict(facts["target"])
-            weights = load_file(folder / "weights.safetensors")
-            fleet = _fleet(blueprint, weights).to(choose_device(device))
+            _require_agreement(blueprint, head, encoder, target)
+            fleet = _fleet(blueprint, load_file(folder / WEIGHTS)).to(choose_device(device))
         except LaminaError:
             raise
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
             raise LaminaError(
                 f"{str(folder)!r} is not a sound model folder: {type(error).__name__}: {error}"
             ) from error
         return cls(blueprint, fleet, encoder, head, target, facts.get("about", {}))
 
 
+def require_place(folder: str | Path) -> Path:
+    """A folder that may be written as a model: it is not there, or it holds a model and nothing else.
+
+    Raises:
+        LaminaError: it is a file, or holds something else.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        others = sorted({path.name for path in folder.iterdir()} - {FACTS, WEIGHTS, ENCODER})
+        if others:
+            raise LaminaError(f"{str(folder)!r} holds {others[0]!r}, which is no model's; choose another place")
+    elif folder.exists():
+        raise LaminaError(f"{str(folder)!r} is a file; choose another place for the model folder")
+    return folder
+
+
+def _require_agreement(blueprint: Blueprint, head: Head, encoder: Encoder, target: Target) -> None:
+    """Refuse parts that do not belong together, before a network is built of them."""
+    pairs = {
+        "classes": (head.classes, len(target.classes)),
+        "outputs": (blueprint.out_features, head.outputs),
+        "features": (blueprint.in_features, encoder.n_features),
+        "categories": (blueprint.categories, encoder.cardinalities),
+    }
+    for what, (one, other) in pairs.items():
+        if one != other:
+            raise LaminaError(f"the model's parts do not belong together: {what} are {one} and {other}")
+
+
 def _fleet(blueprint: Blueprint, weights: dict[str, np.ndarray]) -> Fleet:
-    fleet = Fleet([blueprint.build()])
     parameters = torch.from_numpy(weights["parameters"])
-    if parameters.ndim != 2 or parameters.shape[1] != fleet.parameters.shape[1] or not len(parameters):
-        wanted = fleet.parameters.shape[1]
-        raise LaminaError(
-            f"the weights have shape {tuple(parameters.shape)}, {blueprint.network} needs (members, {wanted})"
-        )
-    fleet.parameters = parameters
-    fleet.buffers = {name: torch.from_numpy(weights[f"buffer.{name}"]) for name in fleet.buffers}
+    with torch.device("meta"):
+        wanted = networks.count_params(blueprint.build())
+    if parameters.ndim != 2 or parameters.shape[1] != wanted or not len(parameters):
+        shape = tuple(parameters.shape)
+        raise LaminaError(f"the weights have shape {shape}, {blueprint.network} needs (members, {wanted})")
+    fleet = Fleet([blueprint.build()])
+    buffers = {name: torch.from_numpy(weights[f"buffer.{name}"]) for name in fleet.buffers}
+    for name, buffer in fleet.buffers.items():
+        if buffers[name].shape[1:] != buffer.shape[1:] or len(buffers[name]) != len(parameters):
+            raise LaminaError(f"the buffer {name!r} has shape {tuple(buffers[name].shape)}, which is not the network's")
+    fleet.parameters, fleet.buffers = parameters, buffers
     return fleet
 
 
@@ -244,6 +282,9 @@ def fit_model(
     Raises:
         LaminaError: every training diverged.
     """
+    if seeds < 1:
+        raise LaminaError(f"seeds is {seeds}, it has to be at least 1")
+    choose_device(device)
     settings = draw_settings(8) if settings is None else list(settings)
     everything = Split(0, np.arange(task.rows), np.empty(0, dtype=np.int64))
     fold = Fold(task, everything, seeds, params)

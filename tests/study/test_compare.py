@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 from conftest import small
+from joblib.externals.loky import get_reusable_executor
 
 import lamina
 from lamina.data.task import make_task
@@ -124,6 +125,49 @@ def test_a_system_that_fails_is_said_and_the_others_go_on(tmp_path, monkeypatch)
     assert study.summary["errors"] == [{"network": "kan", "message": "RuntimeError: two"}]
 
 
+def test_when_every_network_fails_it_says_so_and_a_later_run_tries_again(tmp_path, monkeypatch):
+    from lamina.study import work
+
+    real = work.contender
+
+    def broken(system, device):
+        if system == "mlp":
+            raise MemoryError("too large")
+        return real(system, device)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "contender", broken)
+        with pytest.raises(LaminaError, match="no network finished: mlp: MemoryError: too large"):
+            small(tmp_path / "s", networks="mlp", splits=1)
+    again = small(tmp_path / "s", networks="mlp", splits=1, resume=True)
+    assert [n["name"] for n in again.summary["networks"]] == ["mlp"]
+
+
+def test_a_killed_worker_is_said_in_one_line(tmp_path):
+    killed = []
+
+    def kill(progress):
+        if not killed and progress.done > 0:
+            killed.append(next(iter(get_reusable_executor(reuse=True)._processes)))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with pytest.raises(LaminaError, match=r"a worker process was killed, .* go on by --resume, with fewer --jobs"):
+        small(tmp_path / "s", jobs=2, steps=3000, progress=kill)
+
+
+def test_a_class_too_rare_for_the_metric_changes_it_or_is_refused(tmp_path):
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame({"x": generator.normal(size=100), "y": ["rare" if i < 3 else "common" for i in range(100)]})
+    asked = {"networks": "mlp", "rivals": "constant", "seeds": 1, "settings": 1, "params": 500, "steps": 20, "jobs": 1}
+    study = lamina.compare(frame, "y", out=tmp_path / "s", **asked)
+    assert study.summary["metric"] == "log_loss"
+    assert "the metric is log_loss: the class 'rare' has 3 rows, and roc_auc needs one in each" in " ".join(
+        study.summary["warnings"]
+    )
+    with pytest.raises(LaminaError, match="the class 'rare' has 3 rows, and roc_auc needs one in each of 5 test parts"):
+        lamina.compare(frame, "y", metric="roc_auc", out=tmp_path / "t", **asked)
+
+
 def test_a_study_is_not_overwritten_nor_resumed_with_another_question(study):
     with pytest.raises(LaminaError, match="holds a study; go on with it by --resume, or choose another --out"):
         small(study.folder)
@@ -168,6 +212,8 @@ def test_quick_draws_rows_but_keeps_every_class():
     small_one = sample(big, QUICK["rows"])
     assert small_one.rows == QUICK["rows"]
     assert set(small_one.y) == set(task.y)
+    rare = dataclasses.replace(big, y=np.where(np.arange(big.rows) < 7, 0, 1 + big.y % 9))
+    assert np.bincount(sample(rare, 100).y).min() >= 5
     assert sample(task, QUICK["rows"]) is task
 
 
@@ -190,6 +236,7 @@ def test_times_that_are_none(text):
         ({"rules": "hebbian"}, "rule 'hebbian' is not known; the closest are: backprop"),
         ({"metric": "rmse"}, "metric 'rmse' is for regression tasks, this task is multiclass; use accuracy"),
         ({"splits": 0}, "splits is 0, it has to be at least 1"),
+        ({"jobs": -1}, "jobs is -1, it has to be at least 1"),
         ({"params": 5}, "no network can be built: 'mlp' with params=5: the smallest network has"),
         ({"networks": ""}, "no network is named; known are:"),
         ({"device": "abacus"}, "device 'abacus' is not here; this machine has auto, cpu"),

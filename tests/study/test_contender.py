@@ -50,6 +50,10 @@ def test_a_diverged_training_counts_as_the_constant_prediction(fold):
     assert outcome.trials[outcome.chosen * 2].score == constant
 
 
+def test_a_setting_whose_loss_is_no_number_is_not_chosen(fold):
+    assert judge_attempt(fold, attempt(fold, [[math.nan, 0.1], [0.5, 0.5]])).chosen == 1
+
+
 def test_a_network_is_trained_with_every_setting_and_seed(fold):
     seen = []
     made = NetworkContender("mlp", "cpu").attempt(fold, QUESTION, math.inf, seen.append)

@@ -16,6 +16,16 @@ def test_a_question_comes_back_from_disk(tmp_path):
     assert Question.read(tmp_path) == QUESTION
 
 
+def test_odd_characters_come_back_from_disk(tmp_path):
+    odd = dataclasses.replace(QUESTION, target="a\x7fb \U0001f600", ignore=("x\ty",), quick=True)
+    odd.write(tmp_path)
+    assert Question.read(tmp_path) == odd
+
+
+def test_the_path_of_the_data_may_differ(tmp_path):
+    dataclasses.replace(QUESTION, source="./a.csv").require_same(QUESTION, tmp_path)
+
+
 def test_jobs_go_split_by_split():
     assert list(QUESTION.jobs()) == [Job(s, k) for k in range(2) for s in ("linear", "mlp", "kan")]
 

@@ -81,6 +81,34 @@ def test_a_failure_keeps_its_message(tmp_path):
     assert store.claim() == JOBS[1]
 
 
+def test_failed_jobs_may_be_tried_again(tmp_path):
+    store = Store(tmp_path / "s.sqlite", JOBS[:2])
+    for end in (lambda job: store.fail(job, "no"), lambda job: store.finish(job, outcome())):
+        job = store.claim()
+        with store.working_on(job):
+            end(job)
+    store.reopen_failed()
+    assert list(store.states().values()) == ["open", "done"]
+
+
+def test_processes_that_open_a_new_store_together_do_not_lock_each_other_out(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    for turn in range(3):
+        start = context.Barrier(4)
+        path = tmp_path / f"{turn}.sqlite"
+        processes = [context.Process(target=_open_together, args=(path, start)) for _ in range(4)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert [process.exitcode for process in processes] == [0] * 4
+
+
+def _open_together(path, start):
+    start.wait()
+    Store(path, JOBS)
+
+
 def test_many_processes_do_every_job_once(tmp_path):
     path = tmp_path / "s.sqlite"
     Store(path, JOBS)

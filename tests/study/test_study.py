@@ -7,6 +7,8 @@ import pytest
 
 import lamina
 from lamina.errors import LaminaError
+from lamina.model import fit_model
+from lamina.training import Recipe, Setting
 
 
 def test_a_study_is_opened_from_its_folder(study):
@@ -39,8 +41,30 @@ def test_a_folder_without_a_study_or_with_a_damaged_one_is_named(tmp_path):
 def test_a_study_without_a_model_says_how_to_get_one(study, tmp_path):
     (tmp_path / "s").mkdir()
     shutil.copy(study.folder / "summary.json", tmp_path / "s")
-    with pytest.raises(LaminaError, match="holds no model; run the comparison again with --resume"):
+    with pytest.raises(LaminaError, match="holds no model of its best network; run the comparison again with --resume"):
         _ = lamina.Study.open(tmp_path / "s").best
+
+
+def test_a_model_of_another_network_is_not_taken_for_the_best(study, tmp_path):
+    (tmp_path / "s").mkdir()
+    shutil.copy(study.folder / "summary.json", tmp_path / "s")
+    other = "kan" if study.verdict.network == "mlp" else "mlp"
+    row = next(r for r in study.summary["networks"] if r["name"] == other)
+    stale = fit_model(
+        study.task, other, settings=[Setting(**row["setting"])], params=1000, seeds=1, recipe=Recipe(steps=5)
+    )
+    stale.save(tmp_path / "s/model")
+    with pytest.raises(LaminaError, match="holds no model of its best network"):
+        _ = lamina.Study.open(tmp_path / "s").best
+    again = lamina.Study(tmp_path / "s", study.summary, study.task)
+    assert again.best.blueprint.network == study.verdict.network
+
+
+@pytest.mark.parametrize("text", ["[]", "{}"])
+def test_a_summary_that_is_none_is_named(tmp_path, text):
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(LaminaError, match="it is no summary of a study"):
+        lamina.Study.open(tmp_path)
 
 
 def test_the_best_model_is_the_best_network_with_its_setting(study):

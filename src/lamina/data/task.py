@@ -16,10 +16,13 @@ from lamina.data.caution import cautions
 from lamina.data.encoder import ordinal
 from lamina.data.reading import read_table
 from lamina.data.schema import Schema, infer_schema
+from lamina.data.splits import FOLDS
 from lamina.data.target import Target, infer_target, target_values
 from lamina.errors import LaminaError, closest
 from lamina.metrics import Metric, metric_for
 
+LARGEST = 1e100
+"""Beyond this, squares of targets overflow."""
 LEAST_ROWS = 10
 """Below this, five folds have test parts of a single row."""
 
@@ -97,16 +100,34 @@ def make_task(
         why = schema.left_out or "the table has no other"
         raise LaminaError(f"no column is left to predict {target!r} from; {why}")
     y = found.encode(kept[target])
+    if found.kind == "regression" and np.abs(y).max() > LARGEST:
+        raise LaminaError(
+            f"the target {target!r} has values up to {np.abs(y).max():.3g}; scale it to below {LARGEST:.0e}"
+        )
+    judged, notes = _metric(found, y, metric)
     return Task(
         name=name or _name(source),
         features=features,
         schema=schema,
         target=found,
         y=y,
-        metric=metric_for(found.kind, metric),
-        warnings=cautions(features, schema, found, y, dropped=frame.height - kept.height),
+        metric=judged,
+        warnings=(*notes, *cautions(features, schema, found, y, dropped=frame.height - kept.height)),
         fingerprint=_fingerprint(features, schema, found, y),
     )
+
+
+def _metric(target: Target, y: np.ndarray, name: str | None) -> tuple[Metric, list[str]]:
+    """The metric, and what is to be said of it: some have no score on a test part that lacks a class."""
+    metric = metric_for(target.kind, name)
+    rarest = np.bincount(y).min() if target.classes else FOLDS
+    if not metric.every_class or rarest >= FOLDS:
+        return metric, []
+    label = target.classes[int(np.bincount(y).argmin())]
+    why = f"the class {label!r} has {rarest} rows, and {metric.name} needs one in each of {FOLDS} test parts"
+    if name is not None:
+        raise LaminaError(f"{why}; use log_loss or balanced_accuracy, or gather more rows of that class")
+    return metric_for(target.kind, "log_loss"), [f"the metric is log_loss: {why}"]
 
 
 def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
@@ -128,7 +149,9 @@ def _require_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
 
 
 def _name(source: Any) -> str:
-    return Path(source).name.split(".")[0] if isinstance(source, (str, Path)) else "table"
+    if not isinstance(source, (str, Path)):
+        return "table"
+    return Path(source).name.split(".")[0].encode("utf-8", "replace").decode()
 
 
 def _fingerprint(features: pl.DataFrame, schema: Schema, target: Target, y: np.ndarray) -> str:

@@ -15,6 +15,7 @@ import torch
 
 from lamina.catalog import find, table_networks
 from lamina.data.encoder import Encoder, ramps_for
+from lamina.data.splits import FOLDS
 from lamina.data.task import Task, make_task
 from lamina.errors import LaminaError, unknown
 from lamina.model import Blueprint
@@ -24,7 +25,7 @@ from lamina.study.store import Store
 from lamina.study.study import Study
 from lamina.study.summary import summarise
 from lamina.study.work import Progress, work_in_processes
-from lamina.training import Head
+from lamina.training import Head, choose_device
 
 RULES = ("backprop",)
 QUICK = {"splits": 2, "seeds": 2, "settings": 3, "rows": 4000}
@@ -86,9 +87,10 @@ def compare(
     Raises:
         LaminaError: an input cannot be used (it says which and what to do), or the time was too short.
     """
+    choose_device(device)
     whole_task = make_task(data, target, ignore=ignore, metric=metric, task=task)
     asked = {"splits": splits, "seeds": seeds, "settings": settings}
-    for name, value in (*asked.items(), ("params", params), ("steps", steps)):
+    for name, value in (*asked.items(), ("params", params), ("steps", steps), ("jobs", jobs)):
         if value is not None and value < 1:
             raise LaminaError(f"{name} is {value}, it has to be at least 1")
     if quick:
@@ -98,6 +100,9 @@ def compare(
     names, refused = buildable(whole_task, chosen("network", networks, table_networks()), params)
     question = Question(
         data=whole_task.name,
+        source=str(data) if isinstance(data, str | Path) else "",
+        ignore=tuple(ignore),
+        quick=quick,
         target=whole_task.target.name,
         task=whole_task.kind,
         metric=whole_task.metric.name,
@@ -112,6 +117,8 @@ def compare(
     )
     folder = study_folder(question, out, resume)
     store = Store(folder / "study.sqlite", question.jobs())
+    if resume:
+        store.reopen_failed()
     work_in_processes(
         whole_task,
         question,
@@ -122,9 +129,9 @@ def compare(
         progress=progress,
     )
     summary = summarise(whole_task, question, store, refused=refused, device=device)
-    if not summary["splits"]:
+    if not summary["splits"] or not summary["networks"]:
         raise LaminaError(nothing_finished(summary, folder, time))
-    study = Study(folder, summary, whole_task)
+    study = Study(folder, summary, whole_task, device)
     study.write_summary()
     study.report()
     return study
@@ -169,13 +176,18 @@ def buildable(task: Task, names: Sequence[str], params: int) -> tuple[list[str],
 
 
 def sample(task: Task, rows: int) -> Task:
-    """The task with at most so many rows, drawn at random but always the same, every class kept."""
+    """The task with at most so many rows, drawn at random but always the same, with the first few of
+    every class."""
     if task.rows <= rows:
         return task
     order = np.random.default_rng(0).permutation(task.rows)
     if task.target.classes:
-        _, rare_first = np.unique(task.y[order], return_index=True)
-        order = np.concatenate([order[rare_first], np.delete(order, rare_first)])
+        # The first few rows of each class come first, so that every test part has one of each.
+        nth = np.empty(task.rows, dtype=int)
+        for k in range(len(task.target.classes)):
+            mine = order[task.y[order] == k]
+            nth[mine] = np.arange(len(mine))
+        order = order[np.argsort(nth[order] >= FOLDS, kind="stable")]
     kept = np.sort(order[:rows])
     return replace(task, features=task.features[kept], y=task.y[kept], fingerprint=f"{task.fingerprint}-{rows}")
 

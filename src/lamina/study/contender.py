@@ -92,7 +92,8 @@ def judge_attempt(fold: Fold, attempt: Attempt) -> Outcome:
     A chosen training that diverged before its first look counts as the constant prediction.
     """
     y, test = fold.task.y, fold.split.test
-    chosen = int(np.argmin(attempt.losses.mean(1)))
+    means = attempt.losses.mean(1)
+    chosen = int(np.where(np.isfinite(means), means, np.inf).argmin())
     predictions = attempt.predict(chosen, test)
     lost = ~np.isfinite(attempt.losses[chosen])
     predictions[lost] = constant_prediction(fold, test)

@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Question:
         params: the budget of parameters of each network.
         splits, seeds, settings: how many of each.
         steps: updates of a training at most; 0 where the number of rows decides.
+        source: the file or the data set that was named, empty for a frame; the fingerprint says whether it is the same.
+        ignore, quick: as asked.
     """
 
     data: str
@@ -50,6 +52,9 @@ class Question:
     seeds: int
     settings: int
     steps: int = 0
+    source: str = field(default="", compare=False)
+    ignore: tuple[str, ...] = ()
+    quick: bool = False
 
     def jobs(self) -> Iterator[Job]:
         """All jobs, split by split, so that a study that runs out of time has whole splits."""
@@ -59,9 +64,9 @@ class Question:
 
     def write(self, folder: Path) -> None:
         """Write ``study.toml``, under a temporary name first."""
-        lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in asdict(self).items()]
+        lines = [f"{key} = {_toml(value)}\n" for key, value in asdict(self).items()]
         temporary = folder / f"{FILE}.{os.getpid()}.part"
-        temporary.write_text("".join(lines), encoding="utf-8")
+        temporary.write_text("".join(lines), encoding="utf-8", errors="replace")
         os.replace(temporary, folder / FILE)
 
     @classmethod
@@ -90,7 +95,12 @@ class Question:
         different = [
             f"{f.name} is {getattr(other, f.name)!r} there and {getattr(self, f.name)!r} now"
             for f in fields(self)
-            if getattr(self, f.name) != getattr(other, f.name)
+            if f.compare and getattr(self, f.name) != getattr(other, f.name)
         ]
         if different:
             raise LaminaError(f"the study in {str(folder)!r} was asked something else: {'; '.join(different)}")
+
+
+def _toml(value: str | int | tuple[str, ...]) -> str:
+    """A value in TOML: as in JSON but for one control character that JSON leaves bare."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -6,16 +6,18 @@ import json
 import os
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lamina.study.question import Job
 
 BEAT = 2.0  # seconds between two signs of life of a job's owner
+PATIENCE = 60.0  # seconds to wait for a lock
 STALE = 30.0  # seconds without one after which another process may take the job
 
 _SCHEMA = """
@@ -68,10 +70,23 @@ class Outcome:
     flops: int | None = None
 
 
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging. The switch does not wait for a lock as other statements do, so it is repeated."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 def _alive(owner: str) -> bool:
     """Whether a process of this machine may still be running; True for those of other machines."""
     host, _, pid = owner.rpartition(":")
-    if host != socket.gethostname():
+    if host != socket.gethostname() or sys.platform == "win32":  # signal 0 is no probe there: its silence will tell
         return True
     try:
         os.kill(int(pid), 0)
@@ -102,8 +117,8 @@ class Store:
             )
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=60.0, isolation_level=None)
-        db.execute("PRAGMA journal_mode=WAL")
+        db = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+        _use_wal(db)
         db.execute("PRAGMA synchronous=FULL")
         db.row_factory = sqlite3.Row
         return db
@@ -117,7 +132,8 @@ class Store:
                 yield db
                 db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                if db.in_transaction:  # on a full disk SQLite has rolled back by itself
+                    db.execute("ROLLBACK")
                 raise
 
     def claim(self) -> Job | None:
@@ -140,7 +156,8 @@ class Store:
 
         def beat() -> None:
             while not done.wait(BEAT):
-                with self._transaction() as db:
+                # A sign of life that cannot be written is no reason to stop: what cannot be stored, `finish` says.
+                with suppress(sqlite3.OperationalError), self._transaction() as db:
                     db.execute(
                         "UPDATE jobs SET beat = ? WHERE system = ? AND split = ? AND owner = ?",
                         (time.time(), *self._mine(job)),
@@ -187,6 +204,11 @@ class Store:
         """Note that a job cannot be done, and why."""
         with self._transaction() as db:
             self._end(db, job, "failed", {"message": message})
+
+    def reopen_failed(self) -> None:
+        """Let the jobs that could not be done be tried again."""
+        with self._transaction() as db:
+            db.execute("UPDATE jobs SET state = 'open', outcome = NULL, owner = NULL WHERE state = 'failed'")
 
     def states(self) -> dict[Job, str]:
         """The state of every job: open, running, done or failed."""

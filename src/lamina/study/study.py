@@ -29,11 +29,13 @@ class Study:
         folder: where it is on disk.
         summary: everything that was found, as in ``summary.json``.
         task: what was compared on; None for a study that was opened from its folder.
+        device: where to train the best model.
     """
 
     folder: Path
     summary: dict[str, Any]
     task: Task | None = None
+    device: str = "auto"
 
     @classmethod
     def open(cls, folder: str | Path) -> Study:
@@ -46,9 +48,13 @@ class Study:
         if not path.is_file():
             raise LaminaError(f"{str(folder)!r} holds no finished study: {SUMMARY} is missing")
         try:
-            return cls(Path(folder), json.loads(path.read_text(encoding="utf-8")))
+            summary = json.loads(path.read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise LaminaError(f"{str(path)!r} is damaged: {error}") from error
+        lacking = {"data", "metric", "networks", "rivals", "verdict"}.difference(summary)
+        if not isinstance(summary, dict) or lacking:
+            raise LaminaError(f"{str(path)!r} is damaged: it is no summary of a study")
+        return cls(Path(folder), summary)
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -82,32 +88,41 @@ class Study:
 
         return write_report(self.summary, Path(path) if path else self.folder / REPORT)
 
+    @property
+    def _winner(self) -> dict[str, Any]:
+        network = self.summary["verdict"]["network"]
+        return next(row for row in self.summary["networks"] if row["name"] == network)
+
     @cached_property
     def best(self) -> Model:
-        """The best network with the setting chosen most often, trained on all rows; kept in the study's folder.
+        """The best network with the setting chosen most often, trained on all rows that were compared on; kept in the
+        study's folder, and trained again when the study has come to another one since.
 
         Where the verdict's `best` is a rival, this is the best network still.
 
         Raises:
-            LaminaError: the study was opened from a folder that holds no model.
+            LaminaError: the study was opened from a folder that holds no such model.
         """
         folder = self.folder / MODEL
         if (folder / "model.json").is_file():
-            return Model.load(folder)
+            model = Model.load(folder, self.device)
+            if model.blueprint.network == self._winner["name"] and model.about["setting"] == self._winner["setting"]:
+                return model
         if self.task is None:
-            raise LaminaError(f"{str(self.folder)!r} holds no model; run the comparison again with --resume")
-        return self.fit_best(self.task)
+            raise LaminaError(
+                f"{str(self.folder)!r} holds no model of its best network; run the comparison again with --resume"
+            )
+        return self._fit_best(self.task)
 
-    def fit_best(self, task: Task) -> Model:
-        """Train the best network on all rows and keep it in the study's folder."""
-        row = next(r for r in self.summary["networks"] if r["name"] == self.summary["verdict"]["network"])
+    def _fit_best(self, task: Task) -> Model:
         model = fit_model(
             task,
-            row["name"],
-            settings=[Setting(**row["setting"])],
+            self._winner["name"],
+            settings=[Setting(**self._winner["setting"])],
             params=self.summary["params"],
             seeds=self.summary["seeds"],
             recipe=Recipe(steps=self.summary["steps"]),
+            device=self.device,
         )
         model.save(self.folder / MODEL)
         return model

@@ -101,12 +101,17 @@ def summarise(task: Task, question: Question, store: Store, *, refused: dict[str
     return _finite(summary)
 
 
-def _command(question: Question) -> str:
-    """A command that asks the same question."""
-    options = {name: getattr(question, name) for name in ("target", "metric", "params", "splits", "seeds", "settings")}
-    options |= {"steps": question.steps} if question.steps else {}
+def _command(question: Question) -> str | None:
+    """A command that asks the same question; None where the data were a frame."""
+    if not question.source:
+        return None
+    names = ("target", "task", "metric", "params", "splits", "seeds", "settings")
+    options = {name: getattr(question, name) for name in names}
     options |= {"networks": ",".join(question.networks), "rivals": ",".join(question.rivals) or "none"}
-    return shlex.join(["lamina", "compare", question.data, *(f"--{k}={v}" for k, v in options.items())])
+    options |= {"steps": question.steps} if question.steps else {}
+    options |= {"ignore": ",".join(question.ignore)} if question.ignore else {}
+    flags = ["--quick"] if question.quick else []
+    return shlex.join(["lamina", "compare", question.source, *(f"--{k}={v}" for k, v in options.items()), *flags])
 
 
 def _finite(value: Any) -> Any:

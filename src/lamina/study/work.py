@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from lamina.data.splits import outer_splits
 from lamina.data.task import Task
+from lamina.errors import LaminaError
 from lamina.fold import Fold
 from lamina.study import rivals
 from lamina.study.contender import Contender, NetworkContender, judge_attempt
@@ -83,6 +85,11 @@ def work_in_processes(
         executor = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  True, False or "auto"
         executor.shutdown(wait=False, kill_workers=True)
         raise
+    if failures and isinstance(failures[0], BrokenProcessPool):
+        raise LaminaError(
+            "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
+            "go on by --resume, with fewer --jobs"
+        ) from failures[0]
     if failures:
         raise failures[0]
 

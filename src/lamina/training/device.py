@@ -22,4 +22,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if "cuda" in present else present[-1])
     if name.partition(":")[0] not in present:
         raise LaminaError(f"device {name!r} is not here; this machine has {', '.join(['auto', *present])}")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise LaminaError(f"device {name!r} is none; write cpu, cuda or cuda:0") from error

@@ -48,8 +48,8 @@ class Head:
     def decode(self, outputs: Tensor) -> np.ndarray:
         """Predictions from outputs (..., rows, outputs): probabilities (..., rows, classes), or values (..., rows)."""
         if self.classes:
-            return torch.softmax(outputs.double(), dim=-1).cpu().numpy()
-        return np.clip(outputs.double().squeeze(-1).cpu().numpy() * self.scale + self.mean, self.low, self.high)
+            return torch.softmax(outputs.cpu().double(), dim=-1).numpy()
+        return np.clip(outputs.cpu().double().squeeze(-1).numpy() * self.scale + self.mean, self.low, self.high)
 
     def loss(self, y: np.ndarray, prediction: np.ndarray) -> float:
         """Mean loss of predictions, as in training: cross-entropy, or squared error in standardised units."""

@@ -81,18 +81,3 @@ def full_probabilities(probabilities: np.ndarray, seen: np.ndarray, classes: int
     full = np.zeros((len(probabilities), classes))
     full[:, np.asarray(seen, dtype=int)] = probabilities
     return full
-
-
-def filled(fold: Fold) -> tuple[np.ndarray, np.ndarray]:
-    """The raw table for models that know no gaps.
-
-    Returns:
-        (rows, columns): numbers, a gap as the training part's median; category codes, a gap as the code -1; then for
-        each number with gaps in the training part whether it is missing. And (columns,) which are categories.
-    """
-    x, categorical = fold.raw
-    gaps, train = np.isnan(x), fold.split.train
-    medians = [0.0 if gaps[train, i].all() else np.nanmedian(x[train, i]) for i in range(x.shape[1])]
-    marked = gaps[:, gaps[train].any(0) & ~categorical].astype(x.dtype)
-    full = np.concatenate([np.where(gaps, np.where(categorical, -1.0, medians), x), marked], axis=1)
-    return full, np.append(categorical, np.zeros(marked.shape[1], dtype=bool))
