@@ -12,7 +12,8 @@ class Dropout(nn.Module):
     r"""Zeroes entries with probability `rate` in training mode and scales the others by ``1 / (1 - rate)``.
 
     The rate is a buffer: `torch.func.stack_module_state` gives every member of a fleet its own. It is a setting, not
-    a thing learnt, so it does not stand in the state_dict. In evaluation mode the input is returned as it is; a trainer that knows all rates to be zero may call ``eval()`` on this module to save the random numbers.
+    a thing learnt, so it does not stand in the state_dict. In evaluation mode the input is returned as it is; a
+    trainer that knows all rates to be zero may call ``eval()`` on this module to save the random numbers.
 
     Args:
         rate: probability of a zero, from 0 to 0.99. Default 0.0: nothing is dropped.
