@@ -61,6 +61,7 @@ def test_a_small_test_part():
 def test_rare_classes():
     y = np.where(np.arange(N) < 4, "rare", "other")
     assert said(y) == (
+        "the metric is log_loss: the class 'rare' has 4 rows, and roc_auc needs one in each of 5 test parts",
         "the class 'rare' is rare: 4 of 400 rows (1.0 %)",
         "the class 'rare' has fewer than 5 rows, so some test parts lack it",
     )
