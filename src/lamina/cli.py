@@ -46,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _end(f"the study's study.sqlite is damaged: {error}", BAD_INPUT)
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _end(message: str, code: int) -> None:
     print(f"lamina: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
@@ -118,7 +122,7 @@ def compare(
             resume=resume,
             quick=quick,
             metric=metric,
-            ignore=[name.strip() for name in ignore.split(",") if name.strip()],
+            ignore=_names(ignore),
             task=task,
             device=device,
             jobs=jobs,
@@ -164,7 +168,7 @@ def fit(
     from lamina.training import draw_settings
 
     require_place(out)
-    learnt = make_task(data, target, ignore=[name.strip() for name in ignore.split(",") if name.strip()], task=task)
+    learnt = make_task(data, target, ignore=_names(ignore), task=task)
     with progress_bar() as progress:
         model = fit_model(
             learnt,
@@ -195,9 +199,12 @@ def predict(model: Path, data: str, *, out: Path | None = None, device: str = "a
     from lamina.model import Model
 
     loaded, table = Model.load(model, device), read_table(data)
-    columns: dict[str, Any] = {"prediction": loaded.predict(table)}
-    if loaded.head.classes:
+    columns: dict[str, Any]
+    if not loaded.head.classes:
+        columns = {"prediction": loaded.predict(table)}
+    else:
         probabilities = loaded.predict_proba(table)
+        columns = {"prediction": loaded.target.decode(probabilities.argmax(1))}
         columns |= {f"probability_{c}": probabilities[:, i] for i, c in enumerate(loaded.target.classes)}
     frame = pl.DataFrame(columns)
     if out is None:
