@@ -17,8 +17,10 @@ def test_the_bar_shows_the_job_and_the_share_on_a_terminal_and_leaves_standard_o
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     with terminal.progress_bar() as bar:
-        bar(Progress(Job("kan", 1), 0.25))
+        bar(Progress(Job("mlp", 1), 0.0, "2 processes with 1 thread each on 2 cores"))
+        bar(Progress(Job("kan", 1), 0.25, "2 processes with 1 thread each on 2 cores"))
         bar.progress.refresh()
+    assert screen.getvalue().count("2 processes with 1 thread each on 2 cores") == 1
     assert "kan, split 2" in screen.getvalue()
     assert "25%" in screen.getvalue()
     assert "left" in screen.getvalue()
@@ -28,6 +30,7 @@ def test_the_bar_shows_the_job_and_the_share_on_a_terminal_and_leaves_standard_o
 def test_the_bar_is_silent_where_standard_error_is_no_terminal(capsys):
     with terminal.progress_bar() as bar:
         bar.share("training", 0.5)
+        bar(Progress(Job("mlp", 0), 0.0, "1 process with 1 thread on 2 cores"))
     assert capsys.readouterr() == ("", "")
 
 

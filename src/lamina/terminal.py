@@ -17,9 +17,12 @@ class Bar:
 
     def __init__(self, progress: Any) -> None:
         self.progress, self.task = progress, progress.add_task("reading", total=1.0)
+        self.workers = ""
 
     def __call__(self, progress: Progress) -> None:
-        job = progress.job
+        if progress.workers != self.workers and not self.progress.disable:
+            self.progress.console.print(progress.workers, highlight=False)
+        job, self.workers = progress.job, progress.workers
         self.share(f"{job.system}, split {job.split + 1}" if job else "waiting", progress.done)
 
     def share(self, text: str, done: float) -> None:

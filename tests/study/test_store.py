@@ -20,7 +20,7 @@ def test_jobs_are_taken_in_order_and_come_back_as_they_were_stored(tmp_path):
     store = Store(tmp_path / "s.sqlite", JOBS)
     job = store.claim()
     assert job == JOBS[0]
-    with store.working_on(job):
+    with store.signs_of_life():
         store.finish(job, outcome())
     assert store.outcomes() == {job: outcome()}
     assert store.states()[job] == "done"
@@ -30,7 +30,7 @@ def test_jobs_are_taken_in_order_and_come_back_as_they_were_stored(tmp_path):
 def test_a_job_that_is_broken_off_is_open_again(tmp_path):
     store = Store(tmp_path / "s.sqlite", JOBS[:1])
     job = store.claim()
-    with pytest.raises(KeyboardInterrupt), store.working_on(job):
+    with pytest.raises(KeyboardInterrupt), store.signs_of_life():
         raise KeyboardInterrupt
     assert store.states()[job] == "open"
     assert store.claim() == job
@@ -75,7 +75,7 @@ def store_is_empty(store):
 def test_a_failure_keeps_its_message(tmp_path):
     store = Store(tmp_path / "s.sqlite", JOBS[:2])
     job = store.claim()
-    with store.working_on(job):
+    with store.signs_of_life():
         store.fail(job, "ValueError: no")
     assert store.failures() == {job: "ValueError: no"}
     assert store.claim() == JOBS[1]
@@ -85,7 +85,7 @@ def test_failed_jobs_may_be_tried_again(tmp_path):
     store = Store(tmp_path / "s.sqlite", JOBS[:2])
     for end in (lambda job: store.fail(job, "no"), lambda job: store.finish(job, outcome())):
         job = store.claim()
-        with store.working_on(job):
+        with store.signs_of_life():
             end(job)
     store.reopen_failed()
     assert list(store.states().values()) == ["open", "done"]
@@ -131,9 +131,8 @@ def _claim_and_die(path):
 
 def _work(path, log):
     store = Store(path)
-    with log.open("w") as file:
+    with log.open("w") as file, store.signs_of_life():
         while (job := store.claim()) is not None:
-            with store.working_on(job):
-                time.sleep(0.002)
-                store.finish(job, outcome())
-                file.write(f"{job.system} {job.split}\n")
+            time.sleep(0.002)
+            store.finish(job, outcome())
+            file.write(f"{job.system} {job.split}\n")

@@ -7,6 +7,7 @@ import pytest
 from lamina import cli
 from lamina.study.store import Store
 from lamina.study.summary import environment
+from lamina.study.workers import Workers
 
 
 def test_scores_stand_split_by_split_and_seed_by_seed(study):
@@ -39,7 +40,8 @@ def test_the_command_asks_the_same_question_again(study, tmp_path):
 
 
 def test_what_it_ran_on_is_said():
-    facts = environment("cpu")
+    facts = environment("cpu", Workers("loky", 2, 3, 6))
     assert facts["device"] == "cpu"
+    assert (facts["backend"], facts["processes"], facts["threads"]) == ("loky", 2, 3)
     assert facts["cores"] >= 1
     assert all(facts[name] for name in ("python", "torch", "scikit-learn", "numpy", "polars", "machine", "system"))

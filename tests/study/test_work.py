@@ -1,4 +1,8 @@
 import math
+import os
+import pickle
+import subprocess
+import sys
 import time
 
 import pytest
@@ -6,15 +10,19 @@ import torch
 from conftest import small
 
 from lamina.data.task import make_task
+from lamina.study import work as module
 from lamina.study.question import Question
 from lamina.study.store import Store
-from lamina.study.work import work, work_in_processes
+from lamina.study.work import Deadline, folds, work
+from lamina.study.workers import Workers
+from lamina.training import OutOfTime
 
 TASK = make_task("iris")
 QUESTION = Question(
     "iris", "species", "multiclass", "accuracy", 150, TASK.fingerprint, (), ("constant", "linear"), ("backprop",),
     1000, 3, 1, 2,
 )  # fmt: skip
+ONE, TWO = Workers("this process", 1, 1, 2), Workers("loky", 2, 1, 2)
 
 
 @pytest.fixture
@@ -22,37 +30,109 @@ def store(tmp_path):
     return Store(tmp_path / "s.sqlite", QUESTION.jobs())
 
 
-def test_all_jobs_are_done_and_the_progress_rises_to_one(store):
+def scores(store):
+    return {job: [t.score for t in outcome.trials] for job, outcome in store.outcomes().items()}
+
+
+@pytest.mark.parametrize("workers", [ONE, TWO], ids=["one", "two"])
+def test_all_jobs_are_done_and_the_progress_rises_to_one(store, workers):
     seen = []
-    work(TASK, QUESTION, store, progress=lambda p: seen.append(p.done))
+    work(TASK, QUESTION, store, workers, progress=seen.append)
     assert set(store.states().values()) == {"done"}
-    assert seen == sorted(seen)
-    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    done = [p.done for p in seen]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0.0, 1.0)
+    assert len({p.job for p in seen}) > 2
+    assert seen[0].workers == str(workers)
 
 
-def test_nothing_is_begun_after_the_deadline_or_a_stop(store):
-    work(TASK, QUESTION, store, deadline=time.monotonic() - 1)
-    work(TASK, QUESTION, store, stop=lambda: True)
+def test_nothing_is_begun_after_the_deadline(store):
+    work(TASK, QUESTION, store, ONE, deadline=time.monotonic() - 1)
     assert set(store.states().values()) == {"open"}
 
 
-def test_a_job_that_runs_out_of_time_is_open_again(store, monkeypatch):
-    from lamina.study.rivals import _protocol
+@pytest.mark.parametrize("workers", [ONE, TWO], ids=["one", "two"])
+def test_a_job_that_runs_out_of_time_is_open_again(tmp_path, workers):
+    question = Question(**{**vars(QUESTION), "networks": ("mlp",), "rivals": ("constant",), "steps": 1_000_000})
+    store = Store(tmp_path / "s.sqlite", question.jobs())
+    start = time.monotonic()
+    work(TASK, question, store, workers, deadline=start + 5)
+    assert time.monotonic() - start < 10
+    states = store.states()
+    assert {job.system for job, state in states.items() if state == "done"} == {"constant"}
+    assert {state for job, state in states.items() if job.system == "mlp"} == {"open"}
 
-    monkeypatch.setattr(_protocol.time, "monotonic", lambda: math.inf)
-    work(TASK, QUESTION, store, deadline=1e300)
+
+def test_out_of_time_is_neither_an_outcome_nor_a_failure(store, monkeypatch):
+    class Slow:
+        def attempt(self, *_):
+            raise OutOfTime
+
+    monkeypatch.setattr(module, "contender", lambda *_: Slow())
+    work(TASK, QUESTION, store, ONE, deadline=time.monotonic() + 0.5)
     assert set(store.states().values()) == {"open"}
 
 
-def test_one_process_keeps_to_the_threads_it_is_given(store):
+def test_a_deadline_is_the_same_moment_here_and_so_many_seconds_from_now_elsewhere(monkeypatch):
+    here, there = Deadline(100.0), Deadline(100.0, same_machine=False)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 70.0)
+    kept, travelling = pickle.dumps(here), pickle.dumps(there)
+    monkeypatch.setattr(module.time, "monotonic", lambda: 1000.0)
+    assert pickle.loads(kept).at == 100.0
+    assert pickle.loads(travelling).at == 1030.0
+    assert pickle.loads(pickle.dumps(Deadline(math.inf, same_machine=False))).at == math.inf
+
+
+def test_the_split_that_was_encoded_last_is_kept():
+    fold = folds(TASK, QUESTION)
+    first = fold(1)
+    assert fold(1) is first
+    assert fold(0) is not first
+    assert fold(1) is not first
+
+
+def test_one_process_gives_the_threads_back_that_it_was_given(store):
     before = torch.get_num_threads()
-    work_in_processes(TASK, QUESTION, store, jobs=1, device="cpu", deadline=math.inf, progress=None)
+    work(TASK, QUESTION, store, Workers("this process", 1, before + 1, 2))
     assert torch.get_num_threads() == before
     assert set(store.states().values()) == {"done"}
 
 
 def test_processes_report_their_progress(tmp_path):
     seen = []
-    small(tmp_path / "s", jobs=2, progress=lambda p: seen.append(p.done))
+    study = small(tmp_path / "s", jobs=2, progress=lambda p: seen.append(p.done))
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
+    facts = study.summary["environment"]
+    assert (facts["backend"], facts["processes"]) == ("loky", 2)
+    assert facts["threads"] * 2 <= max(2, os.cpu_count())
+
+
+def test_work_of_others_is_waited_for(store):
+    other = Store(store.path)
+    taken = other.claim()
+    others_work = module.threading.Timer(1.0, lambda: other.fail(taken, "no"))
+    others_work.start()
+    work(TASK, QUESTION, store, ONE)
+    assert store.failures() == {taken: "no"}
+    assert sum(state == "done" for state in store.states().values()) == 5
+
+
+def test_workers_of_a_parent_that_was_killed_end(tmp_path):
+    code = (
+        "import lamina; lamina.compare('digits', networks='mlp,kan', rivals='none', splits=2, seeds=2, settings=2, "
+        f"steps=100_000, jobs=2, out={str(tmp_path / 's')!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    workers = []
+    until = time.monotonic() + 60
+    while len(workers) < 2 and time.monotonic() < until:
+        time.sleep(0.2)
+        workers = [pid for pid in children(process.pid) if b"popen_loky" in command(pid)]
+    time.sleep(5)
+    process.kill()
+    process.wait()
+    while any(map(command, workers)) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert len(workers) == 2
+    assert not any(map(command, workers))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from lamina.catalog import find, table_networks
 from lamina.data.encoder import Encoder, ramps_for
@@ -24,7 +23,8 @@ from lamina.study.question import FILE, Question
 from lamina.study.store import Store
 from lamina.study.study import Study
 from lamina.study.summary import summarise
-from lamina.study.work import Progress, work_in_processes
+from lamina.study.work import Progress, work
+from lamina.study.workers import hire
 from lamina.training import Head, choose_device
 
 RULES = ("backprop",)
@@ -81,7 +81,8 @@ def compare(
         task: ``binary``, ``multiclass`` or ``regression``; found from the target by default.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         jobs: processes that share the work, each with its share of the cores; by default as many as PyTorch has
-            threads, which are the cores unless ``OMP_NUM_THREADS`` says less.
+            threads, which are the cores unless ``OMP_NUM_THREADS`` says less. Within
+            ``joblib.parallel_config(backend="ray")`` or ``"dask"``, the workers of the cluster.
         progress: called often.
 
     Raises:
@@ -119,16 +120,9 @@ def compare(
     store = Store(folder / "study.sqlite", question.jobs())
     if resume:
         store.reopen_failed()
-    work_in_processes(
-        whole_task,
-        question,
-        store,
-        jobs=jobs or torch.get_num_threads(),
-        device=device,
-        deadline=deadline,
-        progress=progress,
-    )
-    summary = summarise(whole_task, question, store, refused=refused, device=device)
+    workers = hire(jobs, left=sum(state in ("open", "running") for state in store.states().values()))
+    work(whole_task, question, store, workers, device=device, deadline=deadline, progress=progress)
+    summary = summarise(whole_task, question, store, refused=refused, device=device, workers=workers)
     if not summary["splits"] or not summary["networks"]:
         raise LaminaError(nothing_finished(summary, folder, time))
     study = Study(folder, summary, whole_task, device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import sqlite3
 import sys
@@ -85,7 +86,7 @@ def _use_wal(db: sqlite3.Connection) -> None:
 
 def _alive(owner: str) -> bool:
     """Whether a process of this machine may still be running; True for those of other machines."""
-    host, _, pid = owner.rpartition(":")
+    host, pid, *_ = owner.split(":")
     if host != socket.gethostname() or sys.platform == "win32":  # signal 0 is no probe there: its silence will tell
         return True
     try:
@@ -107,7 +108,8 @@ class Store:
 
     def __init__(self, path: Path, jobs: Iterable[Job] = ()) -> None:
         self.path = path
-        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        # With a mark of its own: in a container, processes that follow each other may have the same number.
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         with self._transaction() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
@@ -150,8 +152,8 @@ class Store:
         return None
 
     @contextmanager
-    def working_on(self, job: Job) -> Iterator[None]:
-        """Give signs of life while the job is computed; hand it back if it is broken off."""
+    def signs_of_life(self) -> Iterator[None]:
+        """Give signs of life for the jobs that are claimed; at the end, hand back those that were broken off."""
         done = threading.Event()
 
         def beat() -> None:
@@ -159,8 +161,7 @@ class Store:
                 # A sign of life that cannot be written is no reason to stop: what cannot be stored, `finish` says.
                 with suppress(sqlite3.OperationalError), self._transaction() as db:
                     db.execute(
-                        "UPDATE jobs SET beat = ? WHERE system = ? AND split = ? AND owner = ?",
-                        (time.time(), *self._mine(job)),
+                        "UPDATE jobs SET beat = ? WHERE owner = ? AND state = 'running'", (time.time(), self.owner)
                     )
 
         thread = threading.Thread(target=beat, daemon=True)
@@ -172,9 +173,7 @@ class Store:
             thread.join()
             with self._transaction() as db:
                 db.execute(
-                    "UPDATE jobs SET state = 'open', owner = NULL "
-                    "WHERE system = ? AND split = ? AND owner = ? AND state = 'running'",
-                    self._mine(job),
+                    "UPDATE jobs SET state = 'open', owner = NULL WHERE owner = ? AND state = 'running'", (self.owner,)
                 )
 
     def _mine(self, job: Job) -> tuple[str, int, str]:

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 
 from lamina import catalog
 from lamina.data.task import Task
@@ -21,17 +20,21 @@ from lamina.study.question import Job, Question
 from lamina.study.statistics import interval
 from lamina.study.store import Outcome, Store
 from lamina.study.verdict import Entry, judge
+from lamina.study.workers import Workers
 from lamina.training import choose_device
 
 TEST_FRACTION = 0.2
 
 
-def summarise(task: Task, question: Question, store: Store, *, refused: dict[str, str], device: str) -> dict[str, Any]:
+def summarise(
+    task: Task, question: Question, store: Store, *, refused: dict[str, str], device: str, workers: Workers
+) -> dict[str, Any]:
     """The summary of what is done: over the splits that every system has finished.
 
     Args:
         refused: networks that cannot be built for this task and budget, and why.
         device: as asked; the summary says which it was.
+        workers: who computed the jobs, the last ones where the study was resumed.
 
     Returns:
         The dictionary of ``summary.json``; its ``networks`` is empty as long as no split is whole.
@@ -94,7 +97,7 @@ def summarise(task: Task, question: Question, store: Store, *, refused: dict[str
         "warnings": list(task.warnings),
         "undone": [f"{j.system} on split {j.split + 1}" for j, s in store.states().items() if s in ("open", "running")],
         "errors": [{"network": name, "message": message} for name, message in errors.items()],
-        "environment": environment(device),
+        "environment": environment(device, workers),
         "seconds": sum(t.seconds for t in trials),
         "command": _command(question),
     }
@@ -190,7 +193,7 @@ def _spread(task: Task) -> float:
     return 1.0 if task.target.classes else float(np.std(task.y))
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, workers: Workers) -> dict[str, Any]:
     """What a study ran on."""
     packages = {name: version(name) for name in ("torch", "scikit-learn", "numpy", "polars")}
     return {
@@ -199,7 +202,9 @@ def environment(device: str) -> dict[str, Any]:
         "machine": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "backend": workers.backend,
+        "processes": workers.processes,
+        "threads": workers.threads,
         "device": str(choose_device(device)),
     }
 

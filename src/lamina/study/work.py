@@ -1,31 +1,37 @@
-"""The work of a study: its jobs, taken one after another by one process or several."""
+"""The work of a study: its jobs, claimed by this process and computed here or by the workers of a joblib backend."""
 
 from __future__ import annotations
 
 import math
 import os
+import pickle
 import threading
 import time
-from collections.abc import Callable, Iterable
+import uuid
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from functools import lru_cache, partial
+from itertools import chain
+from typing import Any
 
-import torch
+import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from joblib.externals.loky import get_reusable_executor
-from threadpoolctl import threadpool_limits
+from joblib.parallel import get_active_backend
 
 from lamina.data.splits import outer_splits
 from lamina.data.task import Task
 from lamina.errors import LaminaError
 from lamina.fold import Fold
+from lamina.metrics import metric_for
 from lamina.study import rivals
 from lamina.study.contender import Contender, NetworkContender, judge_attempt
 from lamina.study.question import Job, Question
 from lamina.study.rivals._protocol import RivalContender
-from lamina.study.store import Store
+from lamina.study.store import Outcome, Store
+from lamina.study.workers import LOKY, Workers, limited
 from lamina.training import OutOfTime
 
 WAIT = 0.2  # seconds between two looks at a job that another process works on
@@ -38,118 +44,219 @@ class Progress:
     Attributes:
         job: what is computed at the moment; None while other processes finish theirs.
         done: the share of all jobs that is done, 0 to 1.
+        workers: who computes, in words.
     """
 
     job: Job | None
     done: float
+    workers: str = ""
 
 
-def work_in_processes(
-    task: Task,
-    question: Question,
-    store: Store,
-    *,
-    jobs: int,
-    device: str,
-    deadline: float,
-    progress: Callable[[Progress], None] | None,
-) -> None:
-    """Share the jobs of a study between so many processes, each with its share of the cores.
+@dataclass(frozen=True)
+class Failure:
+    """Why a job could not be done."""
 
-    Processes times threads stay within the cores: PyTorch's threads wait by spinning, so that more of them than cores
-    slow each other down by far more than they bring.
+    message: str
+
+
+Result = Outcome | Failure | None
+"""What became of a job; None where the time ran out."""
+
+
+Results = Generator[tuple[Job, Result], None, None]
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment of `time.monotonic`. Another machine has another clock: it gets the seconds that are left.
+
+    They are counted when a task leaves for its worker, not when it was claimed.
     """
-    if not {"open", "running"} & set(store.states().values()):
-        return
-    threads = max(1, torch.get_num_threads() // jobs)
-    if jobs == 1:
-        with threadpool_limits(threads):
-            torch.set_num_threads(threads)
-            work(task, question, store, device=device, deadline=deadline, progress=progress)
-        return
-    with parallel_config("loky", inner_max_num_threads=threads):
-        pool = Parallel(n_jobs=jobs, return_as="generator_unordered")
-        ends = pool(delayed(_worker)(task, question, store.path, device, deadline, os.getpid()) for _ in range(jobs))
-    failures: list[BaseException] = []
-    watcher = threading.Thread(target=_await, args=(ends, failures), daemon=True)
-    watcher.start()
-    try:
-        while watcher.is_alive():
-            watcher.join(WAIT)
-            states = store.states()
-            running = [job for job, state in states.items() if state == "running"]
-            finished = sum(state in ("done", "failed") for state in states.values())
-            if progress is not None:
-                progress(Progress(running[0] if running else None, finished / len(states)))
-    except BaseException:
-        executor = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  True, False or "auto"
-        executor.shutdown(wait=False, kill_workers=True)
-        raise
-    if failures and isinstance(failures[0], BrokenProcessPool):
-        raise LaminaError(
-            "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
-            "go on by --resume, with fewer --jobs"
-        ) from failures[0]
-    if failures:
-        raise failures[0]
+
+    at: float
+    same_machine: bool = True
+
+    def __reduce__(self) -> tuple[Callable[[float], Deadline], tuple[float]]:
+        """Travel as the moment itself, or as the seconds left."""
+        return (Deadline, (self.at,)) if self.same_machine else (_seconds_from_now, (self.at - time.monotonic(),))
 
 
-def _await(ends: Iterable[None], failures: list[BaseException]) -> None:
-    try:
-        for _ in ends:
-            pass
-    except BaseException as error:  # whatever ended a worker ends the comparison
-        failures.append(error)
-
-
-def _worker(task: Task, question: Question, path: Path, device: str, deadline: float, parent: int) -> None:
-    def orphaned() -> bool:
-        return os.getppid() != parent
-
-    work(task, question, Store(path), device=device, deadline=deadline, stop=orphaned)
+def _seconds_from_now(left: float) -> Deadline:
+    return Deadline(time.monotonic() + left)
 
 
 def work(
     task: Task,
     question: Question,
     store: Store,
+    workers: Workers,
     *,
     device: str = "auto",
     deadline: float = math.inf,
     progress: Callable[[Progress], None] | None = None,
-    stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Take jobs and do them until none is left, other processes' jobs included, or the deadline or `stop` comes."""
-    splits = outer_splits(task, question.splits)
-    fold = Fold(task, splits[0], question.seeds, question.params)
-    report = progress or (lambda _: None)
-    while time.monotonic() < deadline and not stop():
-        states = list(store.states().values())
-        done = sum(state in ("done", "failed") for state in states) / len(states)
-        job = store.claim()
-        report(Progress(job, done))
-        if job is None and done == 1.0:
-            return
-        if job is None:
-            time.sleep(WAIT)
-            continue
-        if job.split != fold.split.index:
-            fold = Fold(task, splits[job.split], question.seeds, question.params)
-        moved = partial(_moved, report, job, done, 1 / len(states))
-        with store.working_on(job):
-            try:
-                attempt = contender(job.system, device).attempt(fold, question, deadline, moved)
-                outcome = judge_attempt(fold, attempt)
-            except OutOfTime:
+    """Do jobs until none is left, other processes' jobs included, or the deadline has come.
+
+    This process claims the jobs, gives signs of life for them and stores what comes back; so workers need neither the
+    study's folder nor anything but the task.
+
+    Raises:
+        LaminaError: a worker was killed; what is finished is kept.
+    """
+    assignment = Assignment(task, question, device, deadline)
+    done, states = 0.0, store.states()
+
+    def moved(job: Job | None, part: float = 0.0) -> None:
+        if progress is not None:
+            progress(Progress(job, done + part / len(states), str(workers)))
+
+    with store.signs_of_life():
+        while time.monotonic() < deadline:
+            states = store.states()
+            done = _finished(states)
+            job = None if done == 1.0 else store.claim()
+            moved(job)
+            if done == 1.0:
                 return
-            except Exception as error:  # a system of somebody else's may fail in any way; the others go on
-                store.fail(job, f"{type(error).__name__}: {error}".splitlines()[0])
-            else:
-                store.finish(job, outcome)
+            if job is None:
+                time.sleep(WAIT)
+                continue
+            jobs = chain([job], _claims(store, deadline))
+            here = workers.processes == 1
+            results = assignment.do_here(jobs, workers, moved) if here else assignment.hand_out(jobs, workers)
+            with closing(results):
+                for job, result in results:
+                    _record(store, job, result)
+                    states = store.states()
+                    done = _finished(states)
+                    moved(next((j for j, state in states.items() if state == "running"), job))
 
 
-def _moved(report: Callable[[Progress], None], job: Job, done: float, share: float, part: float) -> None:
-    report(Progress(job, done + share * part))
+def _finished(states: dict[Job, str]) -> float:
+    return sum(state in ("done", "failed") for state in states.values()) / len(states)
+
+
+def _claims(store: Store, deadline: float) -> Iterator[Job]:
+    while time.monotonic() < deadline and (job := store.claim()) is not None:
+        yield job
+
+
+def _record(store: Store, job: Job, result: Result) -> None:
+    if isinstance(result, Failure):
+        store.fail(job, result.message)
+    elif result is not None:
+        store.finish(job, result)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What is to be done with each job, whoever does it."""
+
+    task: Task
+    question: Question
+    device: str
+    deadline: float
+
+    def do_here(self, jobs: Iterator[Job], workers: Workers, moved: Callable[[Job, float], None]) -> Results:
+        """Compute the jobs in this process; `moved` is told the share of each that is done."""
+        fold = folds(self.task, self.question)
+        with limited(workers.threads):
+            for job in jobs:
+                moved(job, 0.0)
+                yield job, attempt(job, fold, self.question, self.device, self.deadline, partial(moved, job))
+
+    def hand_out(self, jobs: Iterator[Job], workers: Workers) -> Results:
+        """Let joblib's workers compute the jobs; results come in the order in which they are ready."""
+        # All backends share a large array between tasks: loky by a memory map, Dask and Ray by their object stores.
+        content = pack(self.task, self.question)
+        key, local = uuid.uuid4().hex, workers.backend == LOKY
+        deadline, parent = Deadline(self.deadline, same_machine=local), os.getpid() if local else None
+        give = partial(delayed(_task), content, key)
+        tasks = (give(job, self.device, deadline, workers.threads, parent) for job in jobs)
+        if workers.backend == "ray":
+            # Ray's backend inherits "no generators" from that of `multiprocessing`, whose pool may hang when it is
+            # broken off; Ray's own pool ends its actors.
+            get_active_backend()[0].supports_return_generator = True  # pyright: ignore[reportAttributeAccessIssue]
+        n = workers.processes
+        with parallel_config(LOKY, inner_max_num_threads=workers.threads) if local else nullcontext():
+            pool = Parallel(n, return_as="generator_unordered", pre_dispatch=str(n), batch_size=1)  # pyright: ignore[reportArgumentType]
+            results: Any = pool(tasks)
+        try:
+            yield from results
+        except Exception as error:
+            if not _lost_a_worker(error):
+                raise
+            raise LaminaError(
+                "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
+                "go on by --resume, with fewer --jobs"
+            ) from error
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that tasks are broken off is no news
+                results.close()
+
+
+def _lost_a_worker(error: Exception) -> bool:
+    """Whether it is the backend that failed: a job's own failures come back as results."""
+    return isinstance(error, BrokenProcessPool) or type(error).__module__.partition(".")[0] in ("ray", "distributed")
+
+
+# What a worker has unpacked, and the split that it has encoded last: they serve its next tasks too. PyTorch's random
+# numbers and threads belong to the process, so a process with several Dask threads does one job at a time.
+_unpacked: dict[str, tuple[Question, Callable[[int], Fold]]] = {}
+_one_at_a_time = threading.Lock()
+
+
+def _task(
+    content: np.ndarray, key: str, job: Job, device: str, deadline: Deadline, threads: int, parent: int | None
+) -> tuple[Job, Result]:
+    def end_if_orphaned(_: float) -> None:
+        if parent is not None and os.getppid() != parent:
+            os._exit(1)
+
+    with _one_at_a_time, limited(threads):
+        if key not in _unpacked:
+            task, question = unpack(content)
+            _unpacked.clear()
+            _unpacked[key] = question, folds(task, question)
+        question, fold = _unpacked[key]
+        return job, attempt(job, fold, question, device, deadline.at, end_if_orphaned)
+
+
+def pack(task: Task, question: Question) -> np.ndarray:
+    """Task and question as an array of bytes; the metric, which holds functions, by its name."""
+    facts = {**vars(task), "metric": task.metric.name}
+    return np.frombuffer(pickle.dumps((facts, question), protocol=5), dtype=np.uint8)
+
+
+def unpack(content: np.ndarray) -> tuple[Task, Question]:
+    """What `pack` has packed."""
+    facts, question = pickle.loads(content.data)
+    return Task(**{**facts, "metric": metric_for(question.task, facts["metric"])}), question
+
+
+def folds(task: Task, question: Question) -> Callable[[int], Fold]:
+    """A function from the number of a split to its fold; the last one is kept, with what was encoded for it."""
+    splits = outer_splits(task, question.splits)
+    return lru_cache(maxsize=1)(lambda split: Fold(task, splits[split], question.seeds, question.params))
+
+
+def attempt(
+    job: Job,
+    fold: Callable[[int], Fold],
+    question: Question,
+    device: str,
+    deadline: float,
+    progress: Callable[[float], None],
+) -> Result:
+    """Compute one job: train all settings and seeds of its system on its split, and judge them."""
+    try:
+        mine = fold(job.split)
+        return judge_attempt(mine, contender(job.system, device).attempt(mine, question, deadline, progress))
+    except OutOfTime:
+        return None
+    except Exception as error:  # a system of somebody else's may fail in any way; the others go on
+        return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def contender(system: str, device: str) -> Contender:

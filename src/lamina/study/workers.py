@@ -1,0 +1,89 @@
+"""Who computes the jobs of a study: how many processes, with how many threads each, by which of joblib's backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import joblib
+import torch
+from joblib.parallel import BACKENDS, get_active_backend
+from threadpoolctl import threadpool_limits
+
+from lamina.errors import LaminaError
+
+HERE, LOKY = "this process", "loky"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of a comparison and their threads.
+
+    Attributes:
+        backend: ``this process``, ``loky`` (processes of this machine), or the joblib backend that the caller has
+            activated: ``ray``, ``dask``.
+        processes: how many jobs are computed at a time.
+        threads: of each.
+        cores: of this machine, or of the cluster.
+    """
+
+    backend: str
+    processes: int
+    threads: int
+    cores: int
+
+    def __str__(self) -> str:
+        """In words: ``2 processes with 1 thread each on 2 cores``."""
+        processes, threads, cores = (
+            f"{n} {name}{'es' if name == 'process' else 's'}" if n != 1 else f"1 {name}"
+            for n, name in ((self.processes, "process"), (self.threads, "thread"), (self.cores, "core"))
+        )
+        each = " each" if self.processes > 1 else ""
+        by = "" if self.backend in (HERE, LOKY) else f" by {self.backend}"
+        note = ", more than there are cores: fewer would be faster" if self.processes > self.cores else ""
+        return f"{processes} with {threads}{each} on {cores}{by}{note}"
+
+
+def hire(jobs: int | None, left: int) -> Workers:
+    """Choose processes and threads, so that their product stays within the cores.
+
+    PyTorch's threads wait by spinning: more of them than cores slow each other down by far more than they bring.
+
+    Args:
+        jobs: processes; by default the ``n_jobs`` of `joblib.parallel_config`, else as many as PyTorch has threads
+            (the cores, unless ``OMP_NUM_THREADS`` says less), or as the cluster has cores. A cluster gives no
+            more than it has.
+        left: jobs of the study that are still to be done; more processes would have nothing to do.
+
+    Returns:
+        On this machine each process has its share of the cores; on a cluster one thread, because a task of Ray or Dask
+        counts as one core.
+
+    Raises:
+        LaminaError: the active backend cannot be used.
+    """
+    backend, n_jobs = get_active_backend()
+    name = next((name for name, kind in BACKENDS.items() if type(backend) is kind), type(backend).__name__)
+    asked = jobs or (joblib.effective_n_jobs(n_jobs) if isinstance(n_jobs, int) else None)
+    if name in (LOKY, "sequential"):
+        cores = joblib.cpu_count()
+        usable = min(cores, torch.get_num_threads())
+        processes = max(1, min(joblib.effective_n_jobs(asked or usable), left))
+        return Workers(LOKY if processes > 1 else HERE, processes, max(1, usable // processes), cores)
+    if name not in ("ray", "dask"):
+        raise LaminaError(f"the joblib backend is {name!r}, it has to be loky, ray or dask")
+    cores = joblib.effective_n_jobs(-1)
+    return Workers(name, max(1, min(asked or cores, cores, left)), 1, cores)
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Let PyTorch and the libraries of linear algebra use so many threads in this block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
