@@ -47,6 +47,7 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 bench: $(VENV)/.core  ## run the benchmarks, results in benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/fleets.py
 	if [ -f $(DATA)/tables.json ]; then $(BIN)/python benchmarks/tables.py $(DATA); fi
 	$(BIN)/python benchmarks/readme.py
 
