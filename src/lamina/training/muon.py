@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from lamina.training.optimiser import Direction
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+# On a CPU the number of members decides which kernel takes the product of smaller matrices, and each rounds in its own
+# way: a member's numbers would depend on who else is in the fleet. Rows and columns of zeros change nothing.
+SMALLEST = 16
 
 
 def orthogonalise(matrices: Tensor, *, iterations: int = 5, eps: float = 1e-7) -> Tensor:
@@ -36,15 +40,16 @@ def orthogonalise(matrices: Tensor, *, iterations: int = 5, eps: float = 1e-7) -
     https://kellerjordan.github.io/posts/muon/.
     """
     a, b, c = COEFFICIENTS
-    tall = matrices.shape[1] > matrices.shape[2]
+    rows, columns = matrices.shape[1:]
     x = matrices.bfloat16()
     x = x / x.flatten(1).norm(dim=1).clamp(min=eps)[:, None, None]
-    if tall:  # the products X X^T are the smaller, the fewer rows there are
+    x = pad(x, (0, max(0, SMALLEST - columns), 0, max(0, SMALLEST - rows)))
+    if rows > columns:  # the fewer rows, the smaller the products
         x = x.mT
     for _ in range(iterations):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    return (x.mT if rows > columns else x)[:, :rows, :columns]
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def factors(name: str, steps: int, warmup: float) -> Tensor:
     r"""The share of the peak learning rate at every step.
 
     In the warm-up, over :math:`r = \max(1, w T)` of the :math:`T` steps, step :math:`t = 0, 1, \dots` has
-    :math:`(t + 1)/r`.
+    :math:`(t + 1)/r`; where :math:`r` is not whole, the last of them is above the peak, by less than :math:`1/r`.
 
     Args:
         name: one of `SCHEDULES`.
