@@ -141,5 +141,5 @@ def digits_128() -> Job:
 
 
 def arithmetic_8(batch: int = 128) -> Job:
-    """8 MLPs of 256-256 on the generated table, 3 epochs."""
-    return mlp_job(binary(), (256, 256), members=8, batch=batch, epochs=3)
+    """8 MLPs of 256-256 on the generated table, 2 epochs."""
+    return mlp_job(binary(), (256, 256), members=8, batch=batch, epochs=2)

@@ -65,7 +65,7 @@ def resident(field: str) -> int:
 def measure(kind: str, repeats: int) -> dict[str, Any]:
     """The ratio of what the training adds to a warm process at its peak to what it needs by count."""
     command = [sys.executable, __file__, kind]
-    grown = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(repeats)]
+    grown = [json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout) for _ in range(repeats)]
     needed = counted(large(), kind)
     return {
         "ratios": {"peak over count": ratio(grown, [needed] * repeats, at_most=1.3)},
