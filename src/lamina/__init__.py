@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lamina.networks.factory import create as create
     from lamina.study.compare import compare as compare
     from lamina.study.study import Study as Study
+    from lamina.training.fit import fit as fit
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _PUBLIC = {
     "Study": "lamina.study.study",
     "compare": "lamina.study.compare",
     "create": "lamina.networks.factory",
+    "fit": "lamina.training.fit",
     "fit_model": "lamina.model",
     "swap": "lamina.layers.replace",
 }

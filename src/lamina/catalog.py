@@ -42,6 +42,7 @@ class System:
         summary: what it is, in a few words.
         paper: authors, year, title and arXiv id or DOI; empty for folklore.
         module, qualname: where its class is.
+        stacks: whether many of them can be trained as one stack of tensors (see `lamina.training.Fleet`).
     """
 
     name: str
@@ -51,29 +52,30 @@ class System:
     paper: str
     module: str
     qualname: str
+    stacks: bool = True
 
     def load(self) -> Any:
         """Import the system's module and return its class."""
         return getattr(importlib.import_module(self.module), self.qualname)
 
 
-def _declare(kind: str, domain: str, summary: str, paper: str) -> Callable[[T], T]:
+def _declare(kind: str, domain: str, summary: str, paper: str, stacks: bool) -> Callable[[T], T]:
     def mark(cls: T) -> T:
         name = cls.__module__.rpartition(".")[2]
-        cls.__lamina__ = System(name, kind, domain, summary, paper, cls.__module__, cls.__qualname__)
+        cls.__lamina__ = System(name, kind, domain, summary, paper, cls.__module__, cls.__qualname__, stacks)
         return cls
 
     return mark
 
 
-def layer(*, domain: str, summary: str, paper: str) -> Callable[[T], T]:
+def layer(*, domain: str, summary: str, paper: str, stacks: bool = True) -> Callable[[T], T]:
     """Declare a drop-in layer ``(*, in_features) -> (*, out_features)``."""
-    return _declare("layer", domain, summary, paper)
+    return _declare("layer", domain, summary, paper, stacks)
 
 
-def network(*, domain: str, summary: str, paper: str) -> Callable[[T], T]:
+def network(*, domain: str, summary: str, paper: str, stacks: bool = True) -> Callable[[T], T]:
     """Declare a whole network for a domain, with one size knob, ``width``."""
-    return _declare("network", domain, summary, paper)
+    return _declare("network", domain, summary, paper, stacks)
 
 
 def _facts(path: Path, module: str) -> Iterator[System]:
@@ -85,7 +87,7 @@ def _facts(path: Path, module: str) -> Iterator[System]:
             facts = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
             yield System(name=path.stem, kind=match["kind"], module=module, qualname=match["cls"], **facts)
         except (ValueError, TypeError) as error:
-            wanted = ", ".join(f.name for f in fields(System) if f.name in ("domain", "summary", "paper"))
+            wanted = ", ".join(f.name for f in fields(System) if f.name in ("domain", "summary", "paper", "stacks"))
             raise LaminaError(
                 f"{path}: the facts of {match['cls']} have to be the literals {wanted}: {error}"
             ) from error

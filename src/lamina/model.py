@@ -25,7 +25,7 @@ from lamina.data.target import Target
 from lamina.data.task import Task
 from lamina.errors import LaminaError
 from lamina.fold import Fold
-from lamina.training import Fleet, Head, Member, Recipe, Setting, Trace, choose_device, draw_settings, train
+from lamina.training import Fleet, Head, Member, Recipe, Setting, Trace, choose_device, draw_settings, fit
 
 FORMAT = 1
 FACTS, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
@@ -82,26 +82,27 @@ def train_members(
     *,
     recipe: Recipe,
     device: str = "auto",
+    memory: float | str | None = None,
     deadline: float = math.inf,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Fleet, list[Trace]]:
-    """Train one member per setting and seed as one fleet, setting by setting; see `lamina.training.train`."""
+    """Train one member per setting and seed as one fleet, setting by setting; see `lamina.fit`."""
     grid = [(setting, seed) for setting in settings for seed in range(fold.seeds)]
-    built = [blueprint.build(dropout=setting.dropout, seed=seed) for setting, seed in grid]
-    fleet = Fleet(built).to(choose_device(device))
-    traces = train(
-        fleet,
-        [Member(setting, seed, *fold.inner[seed]) for setting, seed in grid],
-        torch.from_numpy(fold.x),
-        torch.from_numpy(fold.head.encode(fold.task.y)),
+    fitted = fit(
+        lambda i: blueprint.build(dropout=grid[i][0].dropout, seed=grid[i][1]),
+        fold.x,
+        fold.head.encode(fold.task.y),
+        members=[Member(setting, seed, *fold.inner[seed]) for setting, seed in grid],
         recipe=recipe,
         seed=fold.split.index,
+        device=device,
+        memory=memory,
         deadline=deadline,
         checkpoint=checkpoint,
         progress=progress,
     )
-    return fleet, traces
+    return fitted.fleet, fitted.traces
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 import lamina
 from lamina.errors import LaminaError
-from lamina.training import AdamW, Fleet, Member, OutOfTime, Recipe, Setting, train
+from lamina.training import Fleet, Member, OutOfTime, Recipe, Setting, make_optimiser, train
 
 RECIPE = Recipe(steps=60, batch_size=16)
 TRAIN, VALIDATION = np.arange(60), np.arange(60, 90)
@@ -52,7 +52,7 @@ def test_members_do_not_influence_each_other():
 def test_one_member_without_the_extras_is_a_plain_adamw_loop():
     """Constant rate, full batch, no averaging, no clipping: what anybody would write by hand."""
     x, y = data()
-    recipe = Recipe(steps=30, batch_size=60, warmup=None, averaging=0.0, clip=1e9, checks=1)
+    recipe = Recipe(steps=30, batch_size=60, schedule="constant", warmup=0.0, averaging=0.0, clip=1e9, checks=1)
     fleet = Fleet([network()])
     setting = Setting(learning_rate=1e-2, weight_decay=0.1, dropout=0.0)
     train(fleet, [Member(setting, 0, TRAIN)], x, y, recipe=recipe)
@@ -158,12 +158,12 @@ def test_an_optimiser_that_is_handed_on_makes_two_trainings_one():
     setting = Setting(learning_rate=1e-2, dropout=0.0)
 
     def steps(fleet, n, optimiser=None):
-        recipe = Recipe(steps=n, batch_size=60, warmup=None, averaging=0.0, checks=1)
+        recipe = Recipe(steps=n, batch_size=60, schedule="constant", warmup=0.0, averaging=0.0, checks=1)
         return train(fleet, [Member(setting, 0, TRAIN)], x, y, recipe=recipe, optimiser=optimiser)[0]
 
     once, twice, fresh = (Fleet([network()]) for _ in range(3))
     assert steps(once, 20).steps == 20
-    optimiser = AdamW(twice.parameters, setting.weight_decay * twice.decayed())
+    optimiser = make_optimiser("adamw", twice.parameters, setting.weight_decay * twice.decayed(), twice.shapes)
     for _ in range(2):
         steps(twice, 10, optimiser)
         steps(fresh, 10)

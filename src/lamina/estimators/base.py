@@ -22,7 +22,18 @@ from lamina.estimators.inputs import as_frame, schema_of
 from lamina.estimators.rows import Rows, gather
 from lamina.layers.arguments import positive, whole, within
 from lamina.networks.factory import known_options
-from lamina.training import AdamW, Fleet, Head, Member, Recipe, Setting, Trace, choose_device, train
+from lamina.training import (
+    Fleet,
+    Head,
+    Member,
+    Optimiser,
+    Recipe,
+    Setting,
+    Trace,
+    choose_device,
+    make_optimiser,
+    train,
+)
 
 
 class NetworkEstimator(BaseEstimator):
@@ -113,7 +124,7 @@ class NetworkEstimator(BaseEstimator):
         seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.members)
         self._seeds = [int(seed) for seed in seeds]
         self.fleet_ = Fleet(self._build())
-        self._optimiser: AdamW | None = None
+        self._optimiser: Optimiser | None = None
         self.n_iter_, self.loss_curve_, self.validation_curve_ = 0, [], []
         return rows
 
@@ -132,7 +143,7 @@ class NetworkEstimator(BaseEstimator):
             networks.create(self.network, **shape, **sizes, dropout=self.dropout, seed=seed) for seed in self._seeds
         ]
 
-    def _train(self, rows: Rows, members: Sequence[Member], recipe: Recipe, optimiser: AdamW | None) -> list[Trace]:
+    def _train(self, rows: Rows, members: Sequence[Member], recipe: Recipe, optimiser: Optimiser | None) -> list[Trace]:
         """Train the fleet on its device, then leave it on the CPU, where it can be stored and read anywhere."""
         device = choose_device(self.device)
         traces = train(
@@ -178,14 +189,20 @@ class NetworkEstimator(BaseEstimator):
         recipe = Recipe(
             steps=steps,
             batch_size=len(rows) // steps,
-            warmup=None,
+            schedule="constant",
+            warmup=0.0,
             averaging=0.0,
             checks=1,
             precision=self.precision,
         )
         seen = self.n_iter_
         members = [Member(self._setting, seed + seen, np.arange(len(rows))) for seed in self._seeds]
-        optimiser = self._optimiser or AdamW(self.fleet_.parameters, self.weight_decay * self.fleet_.decayed())
+        optimiser = self._optimiser or make_optimiser(
+            recipe.optimiser,
+            self.fleet_.parameters,
+            self.weight_decay * self.fleet_.decayed(),
+            self.fleet_.shapes,
+        )
         traces = self._train(rows, members, recipe, optimiser)
         sound = not any(trace.diverged for trace in traces)
         if not sound:

@@ -16,7 +16,8 @@ class Fleet:
     """Networks of one shape whose parameters stand side by side, one row of a matrix per member.
 
     All parameters of a member lie in one row of `parameters`, so that an optimiser's step, a weight average, a
-    snapshot or a norm over a member is one operation on a matrix, whatever the network is.
+    snapshot or a norm over a member is one operation on a matrix, whatever the network is. Parameters that require no
+    gradient stand with the buffers.
 
     Args:
         networks: at least one module; all have the same structure. They are copied.
@@ -24,19 +25,36 @@ class Fleet:
     Attributes:
         parameters: (members, parameters of one network).
         buffers: by name, each (members, *shape).
+        stacks: whether all members are computed at once; False where a system of the catalogue says that it cannot.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         if not networks:
             raise LaminaError("a fleet needs at least one network")
         stacked, self.buffers = stack_module_state(list(networks))
+        frozen = [name for name, parameter in networks[0].named_parameters() if not parameter.requires_grad]
+        self.buffers |= {name: stacked.pop(name).detach() for name in frozen}
+        if not stacked:
+            raise LaminaError(f"{type(networks[0]).__name__} has no parameters to train")
         self.names = list(stacked)
         self.shapes = [tensor.shape[1:] for tensor in stacked.values()]
         self.parameters = torch.cat([tensor.detach().flatten(1) for tensor in stacked.values()], dim=1)
         self.template = copy.deepcopy(networks[0]).to("meta")
+        declared = [getattr(type(module), "__lamina__", None) for module in networks[0].modules()]
+        self.stacks = all(system is None or system.stacks for system in declared)
 
     def __len__(self) -> int:
         return len(self.parameters)
+
+    @property
+    def name(self) -> str:
+        """What its networks are."""
+        return type(self.template).__name__
+
+    @property
+    def chunk(self) -> int:
+        """How many rows to evaluate at a time: enough to keep the cores busy, few enough to stay near their caches."""
+        return max(128, 16_384 // len(self))
 
     @property
     def device(self) -> torch.device:
@@ -52,7 +70,7 @@ class Fleet:
     def decayed(self) -> Tensor:
         """(parameters of one network,) 1 where weight decay applies (tensors of two or more dimensions), else 0."""
         return torch.cat(
-            [torch.full((shape.numel(),), float(len(shape) > 1)) for shape in self.shapes],
+            [torch.full((shape.numel(),), float(len(shape) > 1), dtype=self.parameters.dtype) for shape in self.shapes],
         ).to(self.device)
 
     def _named(self, parameters: Tensor) -> dict[str, Tensor]:
@@ -62,30 +80,38 @@ class Fleet:
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
-    def forward(self, parameters: Tensor, x: Tensor, *, training: bool) -> Tensor:
+    def forward(
+        self, parameters: Tensor, x: Tensor, *, training: bool, buffers: dict[str, Tensor] | None = None
+    ) -> Tensor:
         """Every member's output.
 
         Args:
             parameters: (members, parameters), in place of the fleet's own.
             x: (members, rows, features), each member its own rows, or (rows, features), shared.
             training: whether dropout and the like are on.
+            buffers: in place of the fleet's own.
 
         Returns:
             (members, rows, outputs).
         """
         self.template.train(training)
+        named, buffers = self._named(parameters), self.buffers if buffers is None else buffers
 
         def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
             return functional_call(self.template, (parameters, buffers), (x,))
 
-        shared = None if x.ndim == 2 else 0
-        return vmap(one, in_dims=(0, 0, shared), randomness="different")(self._named(parameters), self.buffers, x)
+        if self.stacks:
+            shared = None if x.ndim == 2 else 0
+            return vmap(one, in_dims=(0, 0, shared), randomness="different")(named, buffers, x)
+        members = range(len(parameters))
+        state = [({k: v[i] for k, v in named.items()}, {k: v[i] for k, v in buffers.items()}) for i in members]
+        return torch.stack([one(*state[i], x if x.ndim == 2 else x[i]) for i in members])
 
     @torch.no_grad()
-    def predict(self, x: Tensor, *, chunk: int = 4096) -> Tensor:
+    def predict(self, x: Tensor, *, chunk: int | None = None) -> Tensor:
         """The members' outputs in eval mode, `chunk` rows at a time to bound the memory: (members, rows, outputs)."""
-        parts = [self.forward(self.parameters, part, training=False) for part in x.split(chunk, dim=-2)]
-        return torch.cat(parts, dim=1)
+        parts = x.split(chunk or self.chunk, dim=-2)
+        return torch.cat([self.forward(self.parameters, part, training=False) for part in parts], dim=1)
 
     def module(self, member: int) -> nn.Module:
         """One member as an ordinary module, in eval mode."""
@@ -102,3 +128,12 @@ class Fleet:
         chosen.parameters = self.parameters[list(members)]
         chosen.buffers = {name: tensor[list(members)] for name, tensor in self.buffers.items()}
         return chosen
+
+    @classmethod
+    def join(cls, fleets: Sequence[Fleet]) -> Fleet:
+        """One fleet of all members of several, in their order."""
+        joined = copy.copy(fleets[0])
+        if len(fleets) > 1:
+            joined.parameters = torch.cat([fleet.parameters for fleet in fleets])
+            joined.buffers = {name: torch.cat([f.buffers[name] for f in fleets]) for name in fleets[0].buffers}
+        return joined

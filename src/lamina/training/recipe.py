@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lamina.errors import LaminaError
+from lamina.errors import LaminaError, unknown
+from lamina.training.optimiser import OPTIMISERS
+from lamina.training.schedule import SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,14 @@ class Recipe:
         steps: updates at most. ``None`` takes ``30 sqrt(rows)``, between 300 and 5,000: small tables need many
             passes, large ones few.
         batch_size: rows in an update. ``None`` takes a power of two near ``2 sqrt(rows)``, between 32 and 256.
-        warmup: share of the steps in which the learning rate rises to its peak; then it falls along a cosine to zero.
-            ``None`` keeps it at its peak throughout.
+        optimiser: ``sgd`` (with momentum), ``adam``, ``adamw``, ``nadam`` or ``muon``; see
+            `lamina.training.optimiser`. AdamW needs the least tuning.
+        schedule: of the learning rate: ``cosine``, ``constant``, ``linear`` or ``one_cycle``; see
+            `lamina.training.schedule`.
+        warmup: share of the steps in which the learning rate rises to its peak.
         patience: a member stops when this share of the steps has brought no lower validation loss.
         checks: how often the validation loss is looked at in a whole training.
-        clip: the largest norm of a member's gradient.
+        clip: the largest norm of a member's gradient; ``None`` lets it have any.
         averaging: the weights that are judged and kept are an exponential average over about this share of the
             steps so far (Polyak averaging); 0 keeps the last weights themselves.
         precision: ``float32``, or ``bfloat16`` for matrix products under autocast.
@@ -30,16 +35,21 @@ class Recipe:
 
     steps: int | None = None
     batch_size: int | None = None
-    warmup: float | None = 0.1
+    optimiser: str = "adamw"
+    schedule: str = "cosine"
+    warmup: float = 0.1
     patience: float = 0.3
     checks: int = 40
-    clip: float = 1.0
+    clip: float | None = 1.0
     averaging: float = 0.1
     precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):
             raise LaminaError(f"precision is {self.precision!r}, it has to be 'float32' or 'bfloat16'")
+        for what, name, known in (("optimiser", self.optimiser, OPTIMISERS), ("schedule", self.schedule, SCHEDULES)):
+            if name not in known:
+                raise unknown(what, name, known)
         for name in ("steps", "batch_size", "checks"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -52,12 +62,3 @@ class Recipe:
     def batch_for(self, rows: int) -> int:
         """The number of rows in an update, at most the rows there are."""
         return min(rows, self.batch_size or int(np.clip(2 ** round(math.log2(2 * math.sqrt(rows))), 32, 256)))
-
-    def factor(self, step: int, steps: int) -> float:
-        """The share of the peak learning rate at `step` of `steps`."""
-        if self.warmup is None:
-            return 1.0
-        rise = max(1.0, self.warmup * steps)
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1.0, steps - rise)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -9,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +22,14 @@ from torch import Tensor
 from lamina.errors import LaminaError
 from lamina.training.fleet import Fleet
 from lamina.training.loss import member_loss
-from lamina.training.optimiser import AdamW
+from lamina.training.noise import Noise
+from lamina.training.optimiser import Optimiser, make_optimiser
+from lamina.training.program import Step, make_step
 from lamina.training.recipe import Recipe
+from lamina.training.schedule import factors
 from lamina.training.setting import Setting
+
+RETRACE = 50  # steps of the stack that must be saved before members that are done leave it, as it is traced again then
 
 
 class OutOfTime(Exception):
@@ -35,15 +42,17 @@ class Member:
 
     Attributes:
         setting: learning rate, weight decay and dropout.
-        seed: of the order of its batches.
+        seed: of the order of its batches and of its dropout.
         train: rows that it learns from.
         validation: rows that choose its stopping point; none means that it trains to the end.
+        schedule: of its learning rate; None for the recipe's.
     """
 
     setting: Setting
     seed: int
     train: np.ndarray
     validation: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    schedule: str | None = None
 
 
 @dataclass
@@ -78,7 +87,7 @@ def _padded(rows: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Run:
-    """The state of a training between two steps. Members that are done have left its stack."""
+    """The state of a training between two steps. Members that are done leave its stack when that saves time."""
 
     def __init__(
         self,
@@ -89,7 +98,7 @@ class _Run:
         weight: Tensor | None,
         recipe: Recipe,
         seed: int,
-        optimiser: AdamW | None,
+        optimiser: Optimiser | None,
     ) -> None:
         self.fleet, self.members, self.x, self.y, self.weight, self.recipe = fleet, members, x, y, weight, recipe
         self.seed, self.step = seed, 0
@@ -98,66 +107,84 @@ class _Run:
         self.epoch_steps = self.rows // self.batch
         self.every = max(1, self.steps // recipe.checks)
         self.traces = [Trace() for _ in members]
-        self.best = fleet.parameters.clone()
         self.judged = all(len(m.validation) for m in members)
 
-        settings = [m.setting for m in members]
-        rates, decays = ([getattr(s, name) for s in settings] for name in ("learning_rate", "weight_decay"))
-        self.active = list(range(len(members)))
-        self.stack = fleet
-        self.peak = torch.tensor(rates, device=fleet.device)
-        decay = torch.tensor(decays, device=fleet.device)[:, None] * fleet.decayed()
-        self.optimiser = optimiser or AdamW(fleet.parameters, decay)
-        self.optimiser.parameters = fleet.parameters.clone()
-        self.average = fleet.parameters.clone()
+        self.active, self.done = list(range(len(members))), set[int]()
+        self.stack = copy.copy(fleet)
+        self.stack.buffers = {name: tensor.clone() for name, tensor in fleet.buffers.items()}
+        self.rates = self._rates()
+        decay = fleet.parameters.new_tensor([m.setting.weight_decay for m in members])[:, None] * fleet.decayed()
+        live = fleet.parameters.clone()
+        self.optimiser = optimiser or make_optimiser(recipe.optimiser, live, decay, fleet.shapes)
+        self.optimiser.parameters = live
+        self.average = live.clone() if recipe.averaging else live
         self.sums = torch.zeros(len(members), device=fleet.device)
         self.epoch, self.order = -1, torch.empty(0)
         index, present = _padded([m.validation for m in members])
         self.validation, self.present = (torch.from_numpy(a).to(fleet.device) for a in (index, present))
+        self.noise = Noise([(m.seed, seed) for m in members], fleet.device)
+        self.compute: Step | None = None
 
-    def leave(self, going: list[int]) -> None:
+    def _rates(self) -> Tensor:
+        """(steps, members) learning rates."""
+        names = [m.schedule or self.recipe.schedule for m in self.members]
+        shares = {name: factors(name, self.steps, self.recipe.warmup) for name in set(names)}
+        peaks = torch.tensor([m.setting.learning_rate for m in self.members], dtype=self.fleet.parameters.dtype)
+        return (torch.stack([shares[name] for name in names], dim=1) * peaks).to(self.fleet.device)
+
+    def leave(self, staying: list[int]) -> None:
         """Go on with the members at these places of the stack."""
-        index = torch.tensor(going, device=self.fleet.device, dtype=torch.long)
-        self.active = [self.active[i] for i in going]
-        self.stack = self.stack.select(going)
+        index = torch.tensor(staying, device=self.fleet.device, dtype=torch.long)
+        self.active = [self.active[i] for i in staying]
+        self.stack = self.stack.select(staying)
         self.optimiser.select(index)
-        for name in ("peak", "average", "sums", "validation", "present"):
+        self.noise.keep(staying)
+        self.rates = self.rates[:, index]
+        self.average = self.average[index] if self.recipe.averaging else self.optimiser.parameters
+        for name in ("sums", "validation", "present"):
             setattr(self, name, getattr(self, name)[index])
-        self.epoch = -1
+        self.epoch, self.compute = -1, None
 
     def indices(self) -> Tensor:
         """(members, batch) rows of this step. They depend on the members' seeds and the step alone."""
         epoch, at = divmod(self.step, self.epoch_steps)
         if epoch != self.epoch:
             members = [self.members[i] for i in self.active]
-            orders = [np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows] for m in members]
-            self.epoch, self.order = epoch, torch.from_numpy(np.stack(orders)).to(self.fleet.device)
+            order = {(m.seed, id(m.train)): m for m in members}
+            orders = {
+                key: np.random.default_rng((m.seed, epoch)).permutation(m.train)[: self.rows]
+                for key, m in order.items()
+            }
+            stacked = np.stack([orders[m.seed, id(m.train)] for m in members])
+            self.epoch, self.order = epoch, torch.from_numpy(stacked).to(self.fleet.device)
         return self.order[:, at * self.batch : (at + 1) * self.batch]
 
     def update(self) -> None:
         """One step of every member."""
         index, live = self.indices(), self.optimiser.parameters
         weight = None if self.weight is None else self.weight[index]
-        live.requires_grad_(True)
-        with torch.autocast(self.fleet.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            output = self.stack.forward(live, self.x[index], training=True)
-        loss = member_loss(output, self.y[index], weight)
-        (gradient,) = torch.autograd.grad(loss.sum(), live)
-        live.requires_grad_(False)
-        norm = gradient.norm(dim=1, keepdim=True)
-        gradient *= self.recipe.clip / norm.clamp_min(self.recipe.clip)
-        self.optimiser.step(gradient, self.peak * self.recipe.factor(self.step, self.steps))
+        batch = _rows(self.x, index), self.y[index], weight
+        if self.compute is None:
+            self.compute = make_step(self.stack, live, *batch, self.noise, self.recipe.precision == "bfloat16")
+        self.noise.begin(self.step)
+        loss, gradient = self.compute(live, self.stack.buffers, *batch)
+        if self.recipe.clip is not None:
+            norm = gradient.norm(dim=1, keepdim=True)
+            gradient *= self.recipe.clip / norm.clamp_min(self.recipe.clip)
+        self.optimiser.step(gradient, self.rates[self.step])
         self.step += 1
-        self.average.lerp_(live, 1.0 / max(1.0, self.recipe.averaging * self.step))
-        self.sums += loss.detach()
+        if self.recipe.averaging:
+            self.average.lerp_(live, 1.0 / max(1.0, self.recipe.averaging * self.step))
+        self.sums += loss
 
     @torch.no_grad()
-    def losses(self, chunk: int = 4096) -> Tensor:
+    def losses(self) -> Tensor:
         """(members,) validation loss of the averaged weights."""
         total, count = torch.zeros_like(self.sums), torch.zeros_like(self.sums)
-        for index, present in zip(self.validation.split(chunk, 1), self.present.split(chunk, 1), strict=True):
+        chunks = (tensor.split(self.stack.chunk, 1) for tensor in (self.validation, self.present))
+        for index, present in zip(*chunks, strict=True):
             weight = present if self.weight is None else present * self.weight[index]
-            output = self.stack.forward(self.average, self.x[index], training=False)
+            output = self.stack.forward(self.average, _rows(self.x, index), training=False)
             total += member_loss(output, self.y[index], weight) * weight.sum(1)
             count += weight.sum(1)
         return total / count
@@ -168,8 +195,10 @@ class _Run:
         self.sums.zero_()
         losses = self.losses().tolist() if self.judged else train
         patience = self.recipe.patience * self.steps / self.every
-        improved, going = [], []
+        improved = []
         for place, member in enumerate(self.active):
+            if member in self.done:
+                continue
             trace = self.traces[member]
             trace.train.append(train[place])
             trace.steps = self.step
@@ -179,46 +208,76 @@ class _Run:
             if not trace.diverged and (not self.judged or losses[place] < trace.loss):
                 trace.best = len(trace.train) - 1
                 improved.append(place)
-            if not trace.diverged and len(trace.train) - 1 - trace.best < patience:
-                going.append(place)
-        self.best[[self.active[i] for i in improved]] = self.average[improved]
-        if going and len(going) < len(self.active):
-            self.leave(going)
-        return bool(going)
+            if trace.diverged or len(trace.train) - 1 - trace.best >= patience:
+                self.done.add(member)
+        self.keep(improved)
+        staying = [place for place, member in enumerate(self.active) if member not in self.done]
+        saved = (1 - len(staying) / len(self.active)) * (self.steps - self.step)
+        if staying and saved > RETRACE:
+            self.leave(staying)
+        return bool(staying)
+
+    def keep(self, places: list[int]) -> None:
+        """Put the weights and buffers of the members at these places of the stack into the fleet."""
+        if places:
+            members = [self.active[i] for i in places]
+            self.fleet.parameters[members] = self.average[places]
+            for name, tensor in self.fleet.buffers.items():
+                tensor[members] = self.stack.buffers[name][places]
 
     def save(self, path: Path) -> None:
         """Write a checkpoint under a temporary name, then rename it."""
-        tensors = {"average": self.average, "best": self.best, **self.optimiser.state()}
         meta = {
             "step": self.step,
-            "asked": self.asked(),
+            "asked": self.asked,
             "active": self.active,
+            "done": sorted(self.done),
             "traces": [asdict(t) for t in self.traces],
         }
         temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-        save_file({k: t.contiguous() for k, t in tensors.items()}, temporary, metadata={"lamina": json.dumps(meta)})
+        tensors = {k: t.contiguous() for k, t in self.tensors().items()}
+        save_file(tensors, temporary, metadata={"lamina": json.dumps(meta)})
         os.replace(temporary, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of this same training; another training's is left alone."""
+        """Go on from a checkpoint of this same training if there is one; another training's is left alone."""
+        asked = self.asked
+        if not path.exists():
+            return
         with safe_open(path, framework="pt", device=str(self.fleet.device)) as file:
             meta = json.loads((file.metadata() or {}).get("lamina", "{}"))
-            if meta.get("asked") != self.asked():
+            if meta.get("asked") != asked:
                 return
-            self.leave(meta["active"])
-            state = {"average": self.average, "best": self.best, **self.optimiser.state()}
-            for name, tensor in state.items():
-                tensor.copy_(file.get_tensor(name))
-        self.step = self.optimiser.steps = meta["step"]
+            if len(meta["active"]) < len(self.active):
+                self.leave(meta["active"])
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        self.optimiser.load(stored)
+        for name, tensor in self.tensors().items():
+            if name not in self.optimiser.state():
+                tensor.copy_(stored[name])
+        self.step, self.done = meta["step"], set(meta["done"])
         self.traces = [Trace(**t) for t in meta["traces"]]
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds."""
+        buffers = {f"buffer.{name}": tensor for name, tensor in self.stack.buffers.items()}
+        kept = {f"best.buffer.{name}": tensor for name, tensor in self.fleet.buffers.items()}
+        average = {"average": self.average} if self.recipe.averaging else {}
+        return {"best": self.fleet.parameters, **average, **buffers, **kept, **self.optimiser.state()}
+
+    @cached_property
     def asked(self) -> str:
-        """A fingerprint of what is trained on what."""
+        """A fingerprint of what is trained on what; taken before the first step, since that changes the fleet."""
         digest = hashlib.sha256(repr((self.recipe, self.seed, list(self.fleet.parameters.shape))).encode())
         digest.update(self.fleet.parameters.cpu().numpy().tobytes())
         for member in self.members:
-            digest.update(repr((member.setting, member.seed)).encode() + member.train.tobytes())
+            digest.update(repr((member.setting, member.seed, member.schedule)).encode() + member.train.tobytes())
         return digest.hexdigest()
+
+
+def _rows(x: Tensor, index: Tensor) -> Tensor:
+    """``x[index]``, of whole rows, several times faster."""
+    return x.index_select(0, index.flatten()).view(*index.shape, *x.shape[1:])
 
 
 def train(
@@ -230,7 +289,7 @@ def train(
     weight: Tensor | None = None,
     recipe: Recipe = Recipe(),
     seed: int = 0,
-    optimiser: AdamW | None = None,
+    optimiser: Optimiser | None = None,
     deadline: float = math.inf,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -238,7 +297,7 @@ def train(
     """Train every member of `fleet`, in place, and leave each with its best weights.
 
     The loss is cross-entropy for integer `y`, squared error for floating `y`. Members do not influence each other:
-    the gradient of the summed losses falls apart into theirs.
+    the gradient of the summed losses falls apart into theirs, and batches and random numbers are each member's own.
 
     Args:
         fleet: the networks, at their initialisation.
@@ -247,7 +306,7 @@ def train(
         y: (rows,) class codes, or values (standardise them).
         weight: (rows,) of the rows in the losses; None for equal ones.
         recipe: what all members share.
-        seed: of dropout and other noise.
+        seed: of dropout and other noise, beside the members' own.
         optimiser: to go on with, moments and all, changed in place; None for a new one.
         deadline: the `time.monotonic()` at which to give up.
         checkpoint: a file to write the state to at every look, and to go on from if it is there.
@@ -261,22 +320,19 @@ def train(
         raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
     x, y = x.to(fleet.device), y.to(fleet.device)
     run = _Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed, optimiser)
-    if checkpoint is not None and checkpoint.exists():
+    if checkpoint is not None:
         run.load(checkpoint)
     with torch.random.fork_rng(devices=[fleet.device] if fleet.device.type == "cuda" else []):
-        going = True
+        going = len(run.done) < len(members)
         while going and run.step < run.steps:
-            if time.monotonic() > deadline:
-                raise OutOfTime
-            # Reseeding at each look makes a training that went on from a checkpoint the same as one that never stopped.
-            torch.manual_seed(seed * 1_000_003 + run.step)
             taken = min(run.every, run.steps - run.step)
             for _ in range(taken):
+                if time.monotonic() > deadline:
+                    raise OutOfTime
                 run.update()
             going = run.look(taken)
             if checkpoint is not None:
                 run.save(checkpoint)
             if progress is not None:
                 progress(run.step if going else run.steps, run.steps)
-    fleet.parameters = run.best
     return run.traces

@@ -1,0 +1,69 @@
+"""How much memory a fleet's training needs, and so how many members are trained at once."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from lamina.errors import LaminaError
+from lamina.training.recipe import Recipe
+
+SHARE = 0.7  # of the memory that is free, for whoever does not say how much to use
+COPIES = 9  # of a network's parameters: kept, live, averaged, gradient, the optimiser's step and two moments, decay, one spare
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def to_bytes(memory: float | str) -> int:
+    """A size in bytes from a number or a text such as ``500MB``, ``2GB`` or ``1.5 GiB``.
+
+    Raises:
+        LaminaError: it is none.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(memory).lower())
+    if not match or match[2] not in _UNITS or not float(match[1]) > 0:
+        raise LaminaError(f"memory is {memory!r}, it has to be a number of bytes, or a text such as 500MB or 2GB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def free_bytes(device: torch.device) -> int:
+    """The memory that nobody uses at the moment, on a device or, for the CPU, on this machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def member_bytes(network: nn.Module, features: int, batch: int, recipe: Recipe) -> int:
+    """An estimate of what one member of a fleet needs in training.
+
+    `COPIES` of the parameters, the tensors that the forward pass of a batch leaves for the backward pass, and half as
+    much again for gradients on their way back. The forward pass is made with tensors that have a shape and no content.
+    """
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    empty = copy.deepcopy(network).to("meta").train()
+    size = sum(p.numel() * p.element_size() for p in empty.parameters())
+    parameters = {p.untyped_storage()._cdata for p in empty.parameters()}
+    x = torch.empty(batch, features, device="meta", dtype=next(empty.parameters()).dtype)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = empty(x)
+    activations = sum(n for storage, n in kept.items() if storage not in parameters) + 4 * output.numel() * 4
+    return COPIES * size + int(1.5 * activations)
+
+
+def members_at_once(
+    network: nn.Module, features: int, batch: int, recipe: Recipe, members: int, memory: int
+) -> int:
+    """How many members, up to `members`, can be trained at once within `memory` bytes; never less than one."""
+    try:
+        each = member_bytes(network, features, batch, recipe)
+    except Exception:  # a network whose control flow depends on its values is trained one by one anyway
+        return 1
+    return max(1, min(members, memory // each))

@@ -1,0 +1,133 @@
+"""A training step of a fleet: the members' losses and the gradient, for all at once or one by one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from lamina.errors import LaminaError, LaminaWarning
+from lamina.training.fleet import Fleet
+from lamina.training.graph import peak_bytes, simplify
+from lamina.training.loss import member_loss
+from lamina.training.noise import Noise, draw_from
+
+Buffers = dict[str, Tensor]
+
+
+class Step(Protocol):
+    """Computes the (members,) losses of a batch and the (members, parameters) gradient of their sum."""
+
+    def __call__(
+        self, parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """For x (members, rows, features), y and weight (members, rows); buffers may be changed in place."""
+        ...
+
+
+class Program:
+    """A step of all members at once, as a flat list of tensor operations.
+
+    Forward and backward pass are traced once, through `torch.func.vmap` and autograd. Running the list costs a few
+    microseconds an operation: no module is called and no graph recorded. Random numbers come from each member's own
+    stream. Buffers that the network changes in training, such as running means, are changed in place.
+
+    Args:
+        fleet: the networks; the list is for their number.
+        parameters, x, y, weight: a batch as it will come.
+        noise: where random numbers come from.
+        autocast: whether matrix products are in bfloat16.
+
+    Attributes:
+        peak: bytes that intermediate results hold at the most.
+
+    Raises:
+        LaminaError: the network cannot be traced for all members at once, since its control flow depends on its values
+            or it uses an operation that `torch.func.vmap` does not know.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        parameters: Tensor,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        noise: Noise,
+        *,
+        autocast: bool = False,
+    ) -> None:
+        def step(parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None):
+            live = parameters.detach().requires_grad_()
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+                output = fleet.forward(live, x, training=True, buffers=buffers)
+            loss = member_loss(output, y, weight)
+            return loss.detach(), torch.autograd.grad(loss.sum(), live)[0]
+
+        try:
+            traced = make_fx(step, tracing_mode="fake")(parameters, fleet.buffers, x, y, weight)
+            draw_from(noise, traced.graph, len(fleet))
+        except Exception as error:  # a module may do whatever cannot be traced
+            reason = " ".join(str(error).split())[:200]
+            raise LaminaError(f"{fleet.name} cannot be trained as a stack: {type(error).__name__}: {reason}") from error
+        simplify(traced.graph)
+        traced.recompile()
+        self.peak = peak_bytes(traced.graph)
+        self.run: Callable[..., tuple[Tensor, Tensor]] = traced
+
+    @torch.no_grad()
+    def __call__(
+        self, parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        return self.run(parameters, buffers, x, y, weight)
+
+
+class OneByOne:
+    """A step of one member after another, for networks that cannot be stacked.
+
+    Args:
+        fleet: the networks.
+        noise: gives the seed of a member's random numbers.
+        autocast: whether matrix products are in bfloat16.
+    """
+
+    def __init__(self, fleet: Fleet, noise: Noise, *, autocast: bool = False) -> None:
+        self.fleet, self.noise, self.autocast = fleet, noise, autocast
+        noise.reserve([1])
+
+    def __call__(
+        self, parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        losses, gradient = [], torch.empty_like(parameters)
+        for i, seed in enumerate(self.noise.integers(0)):
+            torch.manual_seed(seed)
+            live = parameters[i : i + 1].detach().requires_grad_()
+            part = slice(i, i + 1)
+            own = {name: tensor[part] for name, tensor in buffers.items()}
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
+                output = self.fleet.forward(live, x[part], training=True, buffers=own)
+            loss = member_loss(output, y[part], None if weight is None else weight[part])
+            (gradient[part],) = torch.autograd.grad(loss.sum(), live)
+            losses.append(loss.detach())
+        return torch.cat(losses), gradient
+
+
+def make_step(
+    fleet: Fleet, parameters: Tensor, x: Tensor, y: Tensor, weight: Tensor | None, noise: Noise, autocast: bool
+) -> Step:
+    """The step for a fleet: all members at once where that is possible, else one by one.
+
+    Warns:
+        LaminaWarning: the network does not say that it cannot be stacked, but it cannot.
+    """
+    if fleet.stacks:
+        try:
+            return Program(fleet, parameters, x, y, weight, noise, autocast=autocast)
+        except LaminaError as error:
+            warnings.warn(f"{error}; its members are trained one by one", LaminaWarning, stacklevel=2)
+            fleet.stacks = False
+    return OneByOne(fleet, noise, autocast=autocast)
