@@ -119,7 +119,7 @@ def loop(
         train_one(network, batches, job.epochs, fused=fused)
     seconds = time.perf_counter() - start
     with torch.no_grad():
-        classes = torch.stack([network(table.test_x).argmax(-1) for network in networks])
+        classes = torch.stack([network.eval()(table.test_x).argmax(-1) for network in networks])
     return Run(seconds, table.accuracy(classes))
 
 
