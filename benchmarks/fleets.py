@@ -3,11 +3,11 @@
     python benchmarks/fleets.py [--only NAME,NAME] [--repeats N] [--out FILE]
 
 Everything is measured on the processor, with nothing else running. A fleet is one call of `lamina.fit`, set-up
-included; its peers train the same networks (the same initial weights, but for scikit-learn's, batch size, epochs and
-learning rate) one by one. All run in this process in turn, A, B, C, A, B, C, after a round that only warms up. PyTorch's contenders are
-timed with one thread and with two, and the better of each repeat counts, for the fleet and for its peers. Reported
-are the median, the smallest and the largest ratio of the repeats, of seconds per network: where a peer would take too
-long it trains the fleet's first networks alone (``networks`` in the results says how many).
+included; its peers train the same networks one by one: the same batch size, epochs, learning rate and, but for
+scikit-learn's, initial weights. All run in turn, A, B, C, A, B, C, after a round that only warms up. PyTorch's
+contenders are timed with one thread and with two, and the better of each repeat counts, for the fleet and for its
+peers. Reported are the median, the smallest and the largest ratio of the repeats, of seconds per network: where a peer
+would take too long it trains the fleet's first networks alone (``networks`` in the results says how many).
 
 - ``digits-32``: 32 MLPs of 64-64 on digits, against the plain loop over tensors (``loop``, and ``loop, fused Adam``),
   the same loop with a `DataLoader`, and scikit-learn's MLPs in two processes.
