@@ -1,15 +1,24 @@
+import json
 import math
 import os
 import pickle
+import re
+import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
+import joblib
 import pytest
 import torch
 from conftest import small
 
+import lamina
 from lamina.data.task import make_task
+from lamina.errors import LaminaError
 from lamina.study import work as module
 from lamina.study.question import Question
 from lamina.study.store import Store
@@ -22,6 +31,7 @@ QUESTION = Question(
     "iris", "species", "multiclass", "accuracy", 150, TASK.fingerprint, (), ("constant", "linear"), ("backprop",),
     1000, 3, 1, 2,
 )  # fmt: skip
+WAKE = 6  # seconds for workers to import what they need and begin
 ONE, TWO = Workers("this process", 1, 1, 2), Workers("loky", 2, 1, 2)
 
 
@@ -111,28 +121,88 @@ def test_processes_report_their_progress(tmp_path):
 def test_work_of_others_is_waited_for(store):
     other = Store(store.path)
     taken = other.claim()
-    others_work = module.threading.Timer(1.0, lambda: other.fail(taken, "no"))
+    others_work = threading.Timer(1.0, lambda: other.fail(taken, "no"))
     others_work.start()
     work(TASK, QUESTION, store, ONE)
     assert store.failures() == {taken: "no"}
     assert sum(state == "done" for state in store.states().values()) == 5
 
 
-def test_workers_of_a_parent_that_was_killed_end(tmp_path):
+PAGE = (Path(__file__).parents[2] / "docs/scale.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The scores of the page's comparison, computed by one process."""
+    folder = tmp_path_factory.mktemp("alone") / "s"
+    asked = {"networks": "mlp,kan", "rivals": "linear", "splits": 2, "seeds": 1, "settings": 2, "steps": 40}
+    lamina.compare("iris", out=folder, jobs=1, **asked)
+    return scores(Store(folder / "study.sqlite"))
+
+
+def test_the_commands_of_the_page_give_the_same_scores(alone, tmp_path):
+    commands = re.findall(r"^\$ lamina (.*)$", PAGE, flags=re.M)
+    assert len(commands) == 3
+    for command in commands:
+        call = [sys.executable, "-m", "lamina", *shlex.split(command)]
+        subprocess.run(call, cwd=tmp_path, capture_output=True, check=True)
+    assert scores(Store(tmp_path / "one/study.sqlite")) == scores(Store(tmp_path / "two/study.sqlite")) == alone
+
+
+@pytest.mark.parametrize("name", ["ray", "dask"])
+def test_the_clusters_of_the_page_give_the_same_scores(name, alone, tmp_path):
+    pytest.importorskip({"ray": "ray", "dask": "distributed"}[name])
+    (code,) = re.findall(rf'^```python title="{name}_study.py"\n(.*?)^```$', PAGE, flags=re.M | re.S)
+    (tmp_path / "study.py").write_text(code)
+    ran = subprocess.run([sys.executable, "study.py"], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert ran.returncode == 0, ran.stderr
+    folder = tmp_path / f"with-{name}"
+    facts = json.loads((folder / "summary.json").read_text())["environment"]
+    assert (facts["backend"], facts["processes"], facts["threads"]) == (name, 2, 1)
+    assert scores(Store(folder / "study.sqlite")) == alone
+
+
+def test_a_killed_dask_worker_is_said_in_one_line(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        for pid in client.run(os.getpid).values():
+            threading.Timer(WAKE, os.kill, (pid, signal.SIGKILL)).start()
+        with pytest.raises(LaminaError, match=r"a worker process was killed, .* go on by --resume"):
+            small(tmp_path / "s", jobs=None, steps=1_000_000, rivals="none")
+    assert "running" not in Store(tmp_path / "s/study.sqlite").states().values()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to see processes in")
+def test_workers_end_when_their_parent_was_killed(tmp_path):
     code = (
         "import lamina; lamina.compare('digits', networks='mlp,kan', rivals='none', splits=2, seeds=2, settings=2, "
         f"steps=100_000, jobs=2, out={str(tmp_path / 's')!r})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
-    workers = []
     until = time.monotonic() + 60
-    while len(workers) < 2 and time.monotonic() < until:
+    while len(workers := loky_workers(process.pid)) < 2 and time.monotonic() < until:
         time.sleep(0.2)
-        workers = [pid for pid in children(process.pid) if b"popen_loky" in command(pid)]
-    time.sleep(5)
+    time.sleep(WAKE)
     process.kill()
     process.wait()
     while any(map(command, workers)) and time.monotonic() < until:
         time.sleep(0.2)
     assert len(workers) == 2
     assert not any(map(command, workers))
+
+
+def loky_workers(parent):
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [pid for pid in children if "popen_loky" in command(pid)]
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -11,7 +11,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from joblib.parallel import get_active_backend
 
 from lamina.data.splits import outer_splits
 from lamina.data.task import Task
@@ -31,7 +30,7 @@ from lamina.study.contender import Contender, NetworkContender, judge_attempt
 from lamina.study.question import Job, Question
 from lamina.study.rivals._protocol import RivalContender
 from lamina.study.store import Outcome, Store
-from lamina.study.workers import LOKY, Workers, limited
+from lamina.study.workers import LOKY, Workers, limited, streaming
 from lamina.training import OutOfTime
 
 WAIT = 0.2  # seconds between two looks at a job that another process works on
@@ -61,7 +60,6 @@ class Failure:
 
 Result = Outcome | Failure | None
 """What became of a job; None where the time ran out."""
-
 
 Results = Generator[tuple[Job, Result], None, None]
 
@@ -173,27 +171,24 @@ class Assignment:
         deadline, parent = Deadline(self.deadline, same_machine=local), os.getpid() if local else None
         give = partial(delayed(_task), content, key)
         tasks = (give(job, self.device, deadline, workers.threads, parent) for job in jobs)
-        if workers.backend == "ray":
-            # Ray's backend inherits "no generators" from that of `multiprocessing`, whose pool may hang when it is
-            # broken off; Ray's own pool ends its actors.
-            get_active_backend()[0].supports_return_generator = True  # pyright: ignore[reportAttributeAccessIssue]
         n = workers.processes
-        with parallel_config(LOKY, inner_max_num_threads=workers.threads) if local else nullcontext():
+        configured = parallel_config(LOKY, inner_max_num_threads=workers.threads) if local else streaming()
+        with configured:
             pool = Parallel(n, return_as="generator_unordered", pre_dispatch=str(n), batch_size=1)  # pyright: ignore[reportArgumentType]
             results: Any = pool(tasks)
-        try:
-            yield from results
-        except Exception as error:
-            if not _lost_a_worker(error):
-                raise
-            raise LaminaError(
-                "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
-                "go on by --resume, with fewer --jobs"
-            ) from error
-        finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that tasks are broken off is no news
-                results.close()
+            try:
+                yield from results
+            except Exception as error:
+                if not _lost_a_worker(error):
+                    raise
+                raise LaminaError(
+                    "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
+                    "go on by --resume, with fewer --jobs"
+                ) from error
+            finally:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that tasks are broken off is no news
+                    results.close()
 
 
 def _lost_a_worker(error: Exception) -> bool:
@@ -210,17 +205,27 @@ _one_at_a_time = threading.Lock()
 def _task(
     content: np.ndarray, key: str, job: Job, device: str, deadline: Deadline, threads: int, parent: int | None
 ) -> tuple[Job, Result]:
-    def end_if_orphaned(_: float) -> None:
-        if parent is not None and os.getppid() != parent:
-            os._exit(1)
-
+    if parent is not None:
+        _end_with(parent)
     with _one_at_a_time, limited(threads):
         if key not in _unpacked:
             task, question = unpack(content)
             _unpacked.clear()
             _unpacked[key] = question, folds(task, question)
         question, fold = _unpacked[key]
-        return job, attempt(job, fold, question, device, deadline.at, end_if_orphaned)
+        return job, attempt(job, fold, question, device, deadline.at, lambda _: None)
+
+
+@lru_cache
+def _end_with(parent: int) -> None:
+    """End this process, idle or not, when the one that has started it is gone."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WAIT)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def pack(task: Task, question: Question) -> np.ndarray:
@@ -250,6 +255,8 @@ def attempt(
     progress: Callable[[float], None],
 ) -> Result:
     """Compute one job: train all settings and seeds of its system on its split, and judge them."""
+    if time.monotonic() >= deadline:  # a worker may have taken long to start
+        return None
     try:
         mine = fold(job.split)
         return judge_attempt(mine, contender(job.system, device).attempt(mine, question, deadline, progress))

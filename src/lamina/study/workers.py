@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import joblib
 import torch
@@ -87,3 +88,34 @@ def limited(threads: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def streaming() -> Iterator[None]:
+    """Let the active Ray or Dask backend give results as they come, and say it when a worker is lost.
+
+    Ray's inherits "no generators" from the backend of `multiprocessing`, whose pool may hang when it is broken off;
+    Ray's own pool ends its actors. Dask's calls back after a success alone, so that `joblib.Parallel` would wait for
+    ever for a task whose worker was killed.
+    """
+    backend: Any = get_active_backend()[0]
+    submit = backend.submit
+
+    def submit_and_tell(task: Any, callback: Callable[[Any], None]) -> Any:
+        def tell(future: Any) -> None:
+            if future.exception() is not None:
+                callback(future.exception())
+
+        future = submit(task, callback)
+        future.add_done_callback(tell)
+        return future
+
+    if not backend.supports_return_generator:
+        backend.supports_return_generator = True
+        yield
+        return
+    backend.submit = submit_and_tell
+    try:
+        yield
+    finally:
+        del backend.submit
