@@ -31,6 +31,10 @@ class Recipe:
         averaging: the weights that are judged and kept are an exponential average over about this share of the
             steps so far (Polyak averaging); 0 keeps the last weights themselves.
         precision: ``float32``, or ``bfloat16`` for matrix products under autocast.
+        racing: whether settings whose mean validation loss over their members is among the worse half are stopped at
+            a quarter and at half of the steps, see `lamina.training.racing`. It saves time where a setting is chosen;
+            it is off by default because members then influence each other, and those that are stopped are not what
+            their setting can do. Nothing happens with one setting, or where a member has no validation part.
     """
 
     steps: int | None = None
@@ -43,6 +47,7 @@ class Recipe:
     clip: float | None = 1.0
     averaging: float = 0.1
     precision: str = "float32"
+    racing: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):

@@ -25,6 +25,7 @@ from lamina.training.loss import member_loss
 from lamina.training.noise import Noise
 from lamina.training.optimiser import Optimiser, make_optimiser
 from lamina.training.program import Step, make_step
+from lamina.training.racing import fallen_behind, rung_between
 from lamina.training.recipe import Recipe
 from lamina.training.schedule import factors
 from lamina.training.setting import Setting
@@ -54,6 +55,11 @@ class Member:
     validation: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     schedule: str | None = None
 
+    @property
+    def entry(self) -> tuple[Setting, str | None]:
+        """What races against what: members that differ in their seeds and rows alone race as one."""
+        return self.setting, self.schedule
+
 
 @dataclass
 class Trace:
@@ -64,6 +70,7 @@ class Trace:
         best: the look whose weights were kept.
         steps: updates that were made.
         diverged: whether a loss was not finite. The weights kept are those of before, if there were any.
+        outraced: whether its setting fell behind in a race, which ended its training if nothing else had before.
     """
 
     train: list[float] = field(default_factory=list)
@@ -71,6 +78,7 @@ class Trace:
     best: int = -1
     steps: int = 0
     diverged: bool = False
+    outraced: bool = False
 
     @property
     def loss(self) -> float:
@@ -211,11 +219,21 @@ class _Run:
             if trace.diverged or len(trace.train) - 1 - trace.best >= patience:
                 self.done.add(member)
         self.keep(improved)
+        if self.recipe.racing and self.judged and rung_between(self.step - taken, self.step, self.steps):
+            self.race()
         staying = [place for place, member in enumerate(self.active) if member not in self.done]
         saved = (1 - len(staying) / len(self.active)) * (self.steps - self.step)
         if staying and saved > RETRACE:
             self.leave(staying)
         return bool(staying)
+
+    def race(self) -> None:
+        """Stop the members of the settings that fall behind, whether they are still in the stack or not."""
+        racing = [number for number, trace in enumerate(self.traces) if not trace.outraced]
+        entries, losses = [self.members[i].entry for i in racing], [self.traces[i].loss for i in racing]
+        for place in fallen_behind(entries, losses):
+            self.traces[racing[place]].outraced = True
+            self.done.add(racing[place])
 
     def keep(self, places: list[int]) -> None:
         """Put the weights and buffers of the members at these places of the stack into the fleet."""
