@@ -6,6 +6,7 @@ import io
 import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,6 +74,7 @@ def compare(
     resume: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     quick: Annotated[bool, Parameter(negative="")] = False,
+    racing: Annotated[bool, Parameter(negative="")] = False,
     metric: str | None = None,
     ignore: str = "",
     task: str | None = None,
@@ -97,11 +99,12 @@ def compare(
         resume: go on with the study in the folder, or help another process that works on it.
         json: print the summary as JSON, and nothing else, on standard output.
         quick: a first look: at most 2 splits, 2 seeds, 3 settings and 4,000 rows.
+        racing: stop settings that fall behind in their validation loss early.
         metric: roc_auc, accuracy, balanced_accuracy, macro_auc, log_loss, rmse, mae or r2.
         ignore: columns to leave out, with commas between them.
         task: binary, multiclass or regression; found from the target by default.
         device: auto, cpu, cuda or mps.
-        jobs: processes; as many as cores by default.
+        jobs: processes, each with its share of the cores; as many as cores by default.
     """
     from lamina.study.compare import compare as run
 
@@ -121,6 +124,7 @@ def compare(
             out=out,
             resume=resume,
             quick=quick,
+            racing=racing,
             metric=metric,
             ignore=_names(ignore),
             task=task,
@@ -145,11 +149,14 @@ def fit(
     params: int = 20_000,
     seeds: int = 3,
     settings: int = 8,
+    racing: bool = True,
     ignore: str = "",
     task: str | None = None,
     device: str = "auto",
 ) -> None:
     """Train one network on all rows of a table and write a model folder.
+
+    Processes that torchrun starts train the network together, each on a part of every batch.
 
     Args:
         data: a CSV (gzipped too), Parquet or Arrow file, or the name of a bundled data set.
@@ -159,6 +166,7 @@ def fit(
         params: the budget of parameters.
         seeds: members of the model, whose predictions are averaged.
         settings: settings of learning rate, weight decay and dropout to choose from.
+        racing: stop settings that fall behind in their validation loss early; --no-racing trains all to the end.
         ignore: columns to leave out, with commas between them.
         task: binary, multiclass or regression; found from the target by default.
         device: auto, cpu, cuda or mps.
@@ -166,21 +174,25 @@ def fit(
     from lamina.data.task import make_task
     from lamina.model import fit_model, require_place
     from lamina.training import draw_settings
+    from lamina.training.distributed import joined
 
-    require_place(out)
-    learnt = make_task(data, target, ignore=_names(ignore), task=task)
-    with progress_bar() as progress:
-        model = fit_model(
-            learnt,
-            network,
-            settings=draw_settings(settings),
-            params=params,
-            seeds=seeds,
-            device=device,
-            progress=lambda done, planned: progress.share(network, done / planned),
-        )
-    model.save(out)
-    print(f"{network} for {learnt.target.name} ({learnt.kind}), {learnt.rows} rows: {out}")
+    with joined(device) as ranks:
+        require_place(out)
+        learnt = make_task(data, target, ignore=_names(ignore), task=task)
+        with progress_bar() if ranks.leads else nullcontext() as progress:
+            model = fit_model(
+                learnt,
+                network,
+                settings=draw_settings(settings),
+                params=params,
+                seeds=seeds,
+                racing=racing,
+                device=device,
+                progress=progress and (lambda done, planned: progress.share(network, done / planned)),
+            )
+        if ranks.leads:
+            model.save(out)
+            print(f"{network} for {learnt.target.name} ({learnt.kind}), {learnt.rows} rows: {out}")
 
 
 @app.command

@@ -57,6 +57,27 @@ def test_a_backend_that_shares_its_process_is_refused():
         hire(2, 99)
 
 
+def test_a_cluster_has_one_thread_for_each_of_its_cores_and_one_job_stays_here(machine):
+    distributed = pytest.importorskip("distributed")
+    machine(8, 8)
+    with (
+        distributed.Client(processes=False, n_workers=3, threads_per_worker=1, dashboard_address=None),
+        joblib.parallel_config(backend="dask"),
+    ):
+        assert hire(None, 99) == hire(9, 99) == Workers("dask", 3, 1, 3)
+        assert hire(2, 99) == hire(None, 2) == Workers("dask", 2, 1, 3)
+        assert hire(1, 99) == hire(None, 1) == Workers("this process", 1, 8, 8)
+
+
+def test_a_cluster_that_has_not_been_started_is_named():
+    pytest.importorskip("ray.util.joblib").register_ray()
+    with (
+        joblib.parallel_config(backend="ray"),
+        pytest.raises(LaminaError, match=r"the ray cluster does not say how many cores .* before ray.init\(\)"),
+    ):
+        hire(None, 99)
+
+
 @pytest.mark.parametrize(
     ("workers", "words"),
     [

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from lamina.errors import LaminaError
 
-HERE, LOKY = "this process", "loky"
+HERE, LOKY, CLUSTERS = "this process", "loky", ("ray", "dask")
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,28 @@ def hire(jobs: int | None, left: int) -> Workers:
 
     Returns:
         On this machine each process has its share of the cores; on a cluster one thread, because a task of Ray or Dask
-        counts as one core.
+        counts as one core. One process is always this one.
 
     Raises:
-        LaminaError: the active backend cannot be used.
+        LaminaError: the active backend cannot be used, or its cluster has not been started.
     """
     backend, n_jobs = get_active_backend()
     name = next((name for name, kind in BACKENDS.items() if type(backend) is kind), type(backend).__name__)
     asked = jobs or (joblib.effective_n_jobs(n_jobs) if isinstance(n_jobs, int) else None)
-    if name in (LOKY, "sequential"):
-        cores = joblib.cpu_count()
-        usable = min(cores, torch.get_num_threads())
-        processes = max(1, min(joblib.effective_n_jobs(asked or usable), left))
-        return Workers(LOKY if processes > 1 else HERE, processes, max(1, usable // processes), cores)
-    if name not in ("ray", "dask"):
-        raise LaminaError(f"the joblib backend is {name!r}, it has to be loky, ray or dask")
-    cores = joblib.effective_n_jobs(-1)
-    return Workers(name, max(1, min(asked or cores, cores, left)), 1, cores)
+    if name not in (LOKY, "sequential", *CLUSTERS):
+        raise LaminaError(f"the joblib backend is {name!r}, it has to be {LOKY}, {' or '.join(CLUSTERS)}")
+    if name in CLUSTERS:
+        try:
+            most = joblib.effective_n_jobs(-1)
+        except Exception as error:  # each cluster has its own
+            raise LaminaError(f"the {name} cluster does not say how many cores it has: {error}") from error
+        processes = min(asked or most, most, left)
+        if processes > 1:
+            return Workers(name, processes, 1, most)
+    cores = joblib.cpu_count()
+    usable = min(cores, torch.get_num_threads())
+    processes = 1 if name in CLUSTERS else max(1, min(joblib.effective_n_jobs(asked or usable), left))
+    return Workers(LOKY if processes > 1 else HERE, processes, max(1, usable // processes), cores)
 
 
 @contextmanager
