@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +265,7 @@ def fit_model(
     params: int = 20_000,
     seeds: int = 3,
     recipe: Recipe = Recipe(),
+    racing: bool = True,
     device: str = "auto",
     deadline: float = math.inf,
     checkpoint: Path | None = None,
@@ -279,6 +280,8 @@ def fit_model(
         settings: to choose from; None for the eight of `lamina.training.draw_settings`.
         params: the budget of parameters of one member.
         seeds: how many members; three cost little and average out much of the chance in a training.
+        racing: stop settings that fall behind early (`lamina.training.racing`), whatever the recipe says. Only the
+            chosen one is kept, and that is always trained to the end.
 
     Raises:
         LaminaError: every training diverged.
@@ -294,7 +297,7 @@ def fit_model(
         fold,
         blueprint,
         settings,
-        recipe=recipe,
+        recipe=replace(recipe, racing=racing),
         device=device,
         deadline=deadline,
         checkpoint=checkpoint,

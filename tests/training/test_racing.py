@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina.training import Fleet, Member, OutOfTime, Recipe, Setting, train
-from lamina.training.racing import RUNGS, fallen_behind, rung_between
+from lamina.training.memory import member_bytes
+from lamina.training.racing import RUNGS, fallen_behind, rung_between, undivided
 
 RECIPE = Recipe(steps=80, batch_size=16, racing=True, patience=1.0)
 RATES = (1e-2, 1e-5, 3e-3, 1e-6, 1e-7)
@@ -52,16 +53,24 @@ def test_every_rung_is_met_once_at_the_first_look_behind_it(steps, every):
     assert met == sorted(due - {steps})
 
 
-def race(recipe=RECIPE, settings=SETTINGS, validation=True, **options):
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(90, 4, generator=generator)
-    y = (x[:, 0] * x[:, 1] > 0).long()
-    grid = [(setting, seed) for setting in settings for seed in range(2)]
+def data():
+    x = torch.randn(90, 4, generator=torch.Generator().manual_seed(0))
+    return x, (x[:, 0] * x[:, 1] > 0).long()
+
+
+def network(seed):
+    return lamina.create("mlp", in_features=4, out_features=2, width=8, dropout=0.0, seed=seed)
+
+
+def members(settings=SETTINGS, validation=True):
     held = np.arange(60, 90) if validation else np.empty(0, dtype=np.int64)
-    members = [Member(setting, seed, np.arange(60), held) for setting, seed in grid]
-    networks = [lamina.create("mlp", width=8, seed=s, dropout=0.0, in_features=4, out_features=2) for _, s in grid]
-    fleet = Fleet(networks)
-    return fleet, train(fleet, members, x, y, recipe=recipe, **options)
+    return [Member(setting, seed, np.arange(60), held) for setting in settings for seed in range(2)]
+
+
+def race(recipe=RECIPE, settings=SETTINGS, validation=True, **options):
+    grid = members(settings, validation)
+    fleet = Fleet([network(member.seed) for member in grid])
+    return fleet, train(fleet, grid, *data(), recipe=recipe, **options)
 
 
 def test_a_race_stops_settings_at_the_rungs_and_leaves_the_others_as_they_were():
@@ -84,9 +93,7 @@ def test_a_race_stops_settings_at_the_rungs_and_leaves_the_others_as_they_were()
 
 def test_members_that_are_stopped_keep_their_best_weights():
     fleet, traces = race()
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(90, 4, generator=generator)
-    y = (x[:, 0] * x[:, 1] > 0).long()
+    x, y = data()
     outputs = fleet.predict(x[60:])
     for output, trace in zip(outputs, traces, strict=True):
         loss = torch.nn.functional.cross_entropy(output, y[60:]).item()
@@ -126,3 +133,33 @@ def test_a_setting_that_diverges_loses_to_one_that_does_not():
     )
     assert [t.outraced for t in traces] == [True, True, False, False]
     assert traces[0].diverged
+
+
+def test_parts_divide_no_setting():
+    assert undivided(list("aabbcc"), 6) == [range(6)]
+    assert undivided(list("aabbcc"), 5) == [range(4), range(4, 6)]
+    assert undivided(list("aabbcc"), 3) == [range(2), range(2, 4), range(4, 6)]
+    assert undivided(list("abab"), 3) == [range(4)]
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=24), st.integers(1, 24))
+def test_parts_are_everything_in_order_and_as_large_as_they_may_be(entries, most):
+    parts = undivided(entries, most)
+    assert [place for part in parts for place in part] == list(range(len(entries)))
+    held = [{entries[i] for i in part} for part in parts]
+    assert sum(map(len, held)) == len(set(entries))
+    smallest = undivided(entries, 1)
+    for part in parts:
+        assert len(part) <= most or part in smallest
+
+
+@pytest.mark.parametrize(("held", "at_once", "stopped"), [(10, 10, 6), (5, 4, 4), (1, 1, 0)])
+def test_members_that_do_not_fit_at_once_race_in_parts_of_whole_settings(held, at_once, stopped):
+    x, y = data()
+    grid = members()
+    each = member_bytes(network(0), 4, 16, RECIPE)
+    fitted = lamina.fit(lambda i: network(grid[i].seed), x, y, members=grid, recipe=RECIPE, memory=held * each)
+    assert fitted.at_once == at_once
+    assert sum(t.outraced for t in fitted.traces) == stopped
+    losses = np.array([t.loss for t in fitted.traces]).reshape(5, 2).mean(1)
+    assert not fitted.traces[2 * int(losses.argmin())].outraced

@@ -47,6 +47,7 @@ def compare(
     out: str | Path | None = None,
     resume: bool = False,
     quick: bool = False,
+    racing: bool = False,
     metric: str | None = None,
     ignore: Sequence[str] = (),
     task: str | None = None,
@@ -76,6 +77,8 @@ def compare(
         out: the folder of the study; ``lamina-NAME`` by default, with a number behind it if that is taken.
         resume: go on with the study in `out`, or help another process that works on it.
         quick: at most 2 splits, 2 seeds, 3 settings and 4,000 rows, drawn at random: a first look.
+        racing: stop settings of networks that fall behind in their validation loss early (`lamina.training.racing`).
+            The chosen setting is always trained to the end, but now and then it is another one than without.
         metric: see `lamina.metrics`; ROC AUC, accuracy or RMSE by default.
         ignore: columns to leave out.
         task: ``binary``, ``multiclass`` or ``regression``; found from the target by default.
@@ -104,6 +107,7 @@ def compare(
         source=str(data) if isinstance(data, str | Path) else "",
         ignore=tuple(ignore),
         quick=quick,
+        racing=racing,
         target=whole_task.target.name,
         task=whole_task.kind,
         metric=whole_task.metric.name,

@@ -64,7 +64,7 @@ class NetworkContender:
             fold,
             blueprint,
             settings,
-            recipe=Recipe(steps=question.steps or None),
+            recipe=Recipe(steps=question.steps or None, racing=question.racing),
             device=self.device,
             deadline=deadline,
             progress=lambda done, planned: progress(done / planned),

@@ -36,6 +36,7 @@ class Question:
         steps: updates of a training at most; 0 where the number of rows decides.
         source: the file or the data set that was named, empty for a frame; the fingerprint says whether it is the same.
         ignore, quick: as asked.
+        racing: whether a network's settings that fall behind are stopped early; rivals' settings do not race.
     """
 
     data: str
@@ -55,6 +56,7 @@ class Question:
     source: str = field(default="", compare=False)
     ignore: tuple[str, ...] = ()
     quick: bool = False
+    racing: bool = False
 
     def jobs(self) -> Iterator[Job]:
         """All jobs, split by split, so that a study that runs out of time has whole splits."""

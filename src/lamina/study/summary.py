@@ -24,6 +24,10 @@ from lamina.study.workers import Workers
 from lamina.training import choose_device
 
 TEST_FRACTION = 0.2
+RACED = (
+    "settings that fell behind in their validation loss were stopped early (--racing): their losses and the mean time "
+    "of a training are not those of full trainings; the chosen settings, which alone are scored, were not stopped"
+)
 
 
 def summarise(
@@ -83,6 +87,7 @@ def summarise(
         "seeds": question.seeds,
         "n_settings": question.settings,
         "steps": question.steps or None,
+        "racing": question.racing,
         "test_fraction": TEST_FRACTION,
         "rope": rope,
         "networks": networks,
@@ -94,7 +99,7 @@ def summarise(
             for c in task.schema.columns
         ],
         "target": task.target.to_dict(),
-        "warnings": list(task.warnings),
+        "warnings": [*task.warnings, *([RACED] if question.racing else [])],
         "undone": [f"{j.system} on split {j.split + 1}" for j, s in store.states().items() if s in ("open", "running")],
         "errors": [{"network": name, "message": message} for name, message in errors.items()],
         "environment": environment(device, workers),
@@ -113,7 +118,7 @@ def _command(question: Question) -> str | None:
     options |= {"networks": ",".join(question.networks), "rivals": ",".join(question.rivals) or "none"}
     options |= {"steps": question.steps} if question.steps else {}
     options |= {"ignore": ",".join(question.ignore)} if question.ignore else {}
-    flags = ["--quick"] if question.quick else []
+    flags = [f"--{name}" for name in ("quick", "racing") if getattr(question, name)]
     return shlex.join(["lamina", "compare", question.source, *(f"--{k}={v}" for k, v in options.items()), *flags])
 
 

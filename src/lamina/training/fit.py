@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from lamina.errors import LaminaError
 from lamina.training.device import choose_device
 from lamina.training.fleet import Fleet
 from lamina.training.memory import SHARE, free_bytes, members_at_once, to_bytes
+from lamina.training.racing import undivided
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting
 from lamina.training.train import Member, Trace, train
@@ -67,7 +68,9 @@ def fit(
         seed: of dropout and other noise, beside the members' own.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         memory: bytes (or a text such as ``2GB``) that the training may take; by default 0.7 of what is free. Members
-            that do not fit are trained afterwards, with the same result.
+            that do not fit are trained afterwards, with the same result, except where they race (`Recipe.racing`):
+            those trained at once race with each other, no setting's members are divided, and nobody is stopped where
+            the memory does not hold all members of a setting. What is the best of all does not lose in any part.
         deadline: the `time.monotonic()` at which to give up.
         checkpoint: a file to write the state to, and to go on from if it is there.
         progress: called with the steps done and the steps planned.
@@ -86,10 +89,9 @@ def fit(
     batch = recipe.batch_for(min(len(m.train) for m in members))
     budget = int(SHARE * free_bytes(place)) if memory is None else to_bytes(memory)
     at_once = members_at_once(build(0), x.shape[1], batch, recipe, n, budget)
-    at_once = math.ceil(n / math.ceil(n / at_once))  # parts of nearly equal size
+    ranges, recipe = _ranges(members, at_once, recipe)
     parts, traces = [], []
-    for start in range(0, n, at_once):
-        numbers = range(start, min(start + at_once, n))
+    for numbers in ranges:
         fleet = Fleet([build(i) for i in numbers]).to(place)
         traces += train(
             fleet,
@@ -100,11 +102,11 @@ def fit(
             recipe=recipe,
             seed=seed,
             deadline=deadline,
-            checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}{start or ''}"),
-            progress=progress and _part(progress, start, len(numbers), n),
+            checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}{numbers.start or ''}"),
+            progress=progress and _part(progress, numbers.start, len(numbers), n),
         )
         parts.append(fleet)
-    return Fitted(Fleet.join(parts), traces, at_once)
+    return Fitted(Fleet.join(parts), traces, max(map(len, ranges)))
 
 
 def _require_rows(x: Tensor | None, y: Tensor | None, weight: Tensor | None) -> None:
@@ -114,6 +116,18 @@ def _require_rows(x: Tensor | None, y: Tensor | None, weight: Tensor | None) -> 
     for name, other in (("y", y), ("weight", weight)):
         if other is not None and len(other) != len(x):
             raise LaminaError(f"{name} has {len(other)} rows, x has {len(x)}")
+
+
+def _ranges(members: Sequence[Member], at_once: int, recipe: Recipe) -> tuple[list[range], Recipe]:
+    """Which members are trained at once, one range after another, and by what recipe: without a race where it would
+    divide a setting."""
+    n = len(members)
+    if recipe.racing:
+        ranges = undivided([member.entry for member in members], at_once)
+        if max(map(len, ranges)) <= at_once:
+            return ranges, recipe
+    size = math.ceil(n / math.ceil(n / at_once))  # parts of nearly equal size
+    return [range(start, min(start + size, n)) for start in range(0, n, size)], replace(recipe, racing=False)
 
 
 def _builder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -47,3 +48,19 @@ def fallen_behind(entries: Sequence[Hashable], losses: Sequence[float]) -> list[
     order = np.argsort(means, kind="stable")
     stopped = {names[i] for i in order[math.ceil(len(names) / 2) :]}
     return [place for place, entry in enumerate(entries) if entry in stopped]
+
+
+def undivided(entries: Sequence[Hashable], most: int) -> list[range]:
+    """Consecutive places in parts that divide no entry, each of at most so many where that can be done.
+
+    A part has more than `most` places where the members of one entry, and those between them, are that many.
+    """
+    last = {entry: place for place, entry in enumerate(entries)}
+    cuts, start, reach = [0], 0, 0
+    for place, entry in enumerate(entries):
+        reach = max(reach, last[entry])
+        if reach == place:
+            if place + 1 - cuts[-1] > most and start > cuts[-1]:
+                cuts.append(start)
+            start = place + 1
+    return [range(a, b) for a, b in pairwise([*cuts, len(entries)])]
