@@ -26,6 +26,7 @@ from lamina.data.task import Task
 from lamina.errors import LaminaError
 from lamina.fold import Fold
 from lamina.training import Fleet, Head, Member, Recipe, Setting, Trace, choose_device, draw_settings, fit
+from lamina.training.distributed import current
 
 FORMAT = 1
 FACTS, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
@@ -299,6 +300,7 @@ def fit_model(
         settings,
         recipe=replace(recipe, racing=racing),
         device=device,
+        memory=current().memory(device),
         deadline=deadline,
         checkpoint=checkpoint,
         progress=progress,

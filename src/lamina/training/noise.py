@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor
 
 from lamina.errors import LaminaError
 
@@ -30,11 +31,17 @@ class Noise:
     Args:
         seeds: of the members; equal seeds give equal numbers.
         device: where they are needed.
-        shard: number of this process and how many there are, if each computes its part of a batch: its windows are
-            its part of those that one process would have.
+        shard: how many rows come before those of this process and how many there are in all, in units of its own rows,
+            if several processes compute parts of a batch. Its windows are its part of those that one process would
+            have, as far as numbers are drawn for rows.
     """
 
-    def __init__(self, seeds: Sequence[tuple[int, ...]], device: torch.device, shard: tuple[int, int] = (0, 1)) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[tuple[int, ...]],
+        device: torch.device,
+        shard: tuple[Fraction | int, Fraction | int] = (0, 1),
+    ) -> None:
         self.seeds, self.device, self.shard = list(seeds), device, shard
         self.sizes: list[int] = []
         self.pool = torch.empty(0)
@@ -44,7 +51,10 @@ class Noise:
         """Prepare windows of these sizes, one for each place in the network that draws numbers."""
         self.sizes, self.block = list(sizes), -1
         if sizes:
-            self.pool = _pool(max(POOL, 2 * self.shard[1] * max(sizes)), self.device)
+            self.pool = _pool(max(POOL, 2 * self._in_all(max(sizes))), self.device)
+
+    def _in_all(self, size: int) -> int:
+        return math.ceil(self.shard[1] * size)
 
     def begin(self, step: int) -> None:
         """Move on to the numbers of `step`."""
@@ -53,9 +63,9 @@ class Noise:
         block, at = divmod(step, BLOCK)
         if block != self.block:
             drawn = {s: np.random.default_rng((*s, block)).random((BLOCK, len(self.sizes))) for s in set(self.seeds)}
-            free = np.array([len(self.pool) - self.shard[1] * n for n in self.sizes])
+            free = np.array([len(self.pool) - self._in_all(n) for n in self.sizes])
             starts = np.stack([drawn[s] for s in self.seeds], axis=2) * free[:, None]
-            own = np.array([self.shard[0] * n for n in self.sizes])[:, None]
+            own = np.array([int(self.shard[0] * n) for n in self.sizes])[:, None]
             self.table = torch.from_numpy(starts.astype(np.int64) + own).to(self.device)
             self.block = block
         self.starts = self.table[at]
@@ -142,7 +152,7 @@ _DRAWS = {
 }
 
 
-def draw_from(noise: Noise, graph: fx.Graph, members: int) -> None:
+def draw_from(noise: Noise, graph: Any, members: int) -> None:
     """Let every operation of a traced `graph` that draws random numbers take them from `noise`.
 
     Raises:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lamina.errors import LaminaError
+from lamina.training.distributed import current
 from lamina.training.fleet import Fleet
 from lamina.training.loss import member_loss
 from lamina.training.noise import Noise
@@ -128,9 +129,11 @@ class _Run:
         self.average = live.clone() if recipe.averaging else live
         self.sums = torch.zeros(len(members), device=fleet.device)
         self.epoch, self.order = -1, torch.empty(0)
-        index, present = _padded([m.validation for m in members])
-        self.validation, self.present = (torch.from_numpy(a).to(fleet.device) for a in (index, present))
-        self.noise = Noise([(m.seed, seed) for m in members], fleet.device)
+        self.ranks = current()
+        judged = _padded([m.validation for m in members])
+        part = self.ranks.part(judged[0].shape[1])
+        self.validation, self.present = (torch.from_numpy(a[:, part]).to(fleet.device) for a in judged)
+        self.noise = Noise([(m.seed, seed) for m in members], fleet.device, self.ranks.shard(self.batch))
         self.compute: Step | None = None
 
     def _rates(self) -> Tensor:
@@ -170,12 +173,14 @@ class _Run:
     def update(self) -> None:
         """One step of every member."""
         index, live = self.indices(), self.optimiser.parameters
-        weight = None if self.weight is None else self.weight[index]
-        batch = _rows(self.x, index), self.y[index], weight
+        weight, part = None if self.weight is None else self.weight[index], self.ranks.part(self.batch)
+        own = index[:, part]
+        batch = _rows(self.x, own), self.y[own], None if weight is None else weight[:, part]
         if self.compute is None:
             self.compute = make_step(self.stack, live, *batch, self.noise, self.recipe.precision == "bfloat16")
         self.noise.begin(self.step)
         loss, gradient = self.compute(live, self.stack.buffers, *batch)
+        self.ranks.combine(loss, gradient, self.batch, weight)
         if self.recipe.clip is not None:
             norm = gradient.norm(dim=1, keepdim=True)
             gradient *= self.recipe.clip / norm.clamp_min(self.recipe.clip)
@@ -195,13 +200,22 @@ class _Run:
             output = self.stack.forward(self.average, _rows(self.x, index), training=False)
             total += member_loss(output, self.y[index], weight) * weight.sum(1)
             count += weight.sum(1)
+        self.ranks.sum(total, count)
         return total / count
+
+    def means(self, taken: int) -> tuple[list[float], list[float]]:
+        """Each member's mean loss in the last steps, and its validation loss if it has one; alike in all processes."""
+        self.ranks.sum(self.sums)
+        self.ranks.follow(*self.stack.buffers.values())
+        means = [self.sums / taken, self.losses() if self.judged else self.sums / taken]
+        self.ranks.follow(*means)
+        self.sums.zero_()
+        train, losses = (mean.tolist() for mean in means)
+        return train, losses
 
     def look(self, taken: int) -> bool:
         """Note the losses, keep the weights of members that improved, let go those that are done; False if all are."""
-        train = (self.sums / taken).tolist()
-        self.sums.zero_()
-        losses = self.losses().tolist() if self.judged else train
+        train, losses = self.means(taken)
         patience = self.recipe.patience * self.steps / self.every
         improved = []
         for place, member in enumerate(self.active):
@@ -316,6 +330,7 @@ def train(
 
     The loss is cross-entropy for integer `y`, squared error for floating `y`. Members do not influence each other:
     the gradient of the summed losses falls apart into theirs, and batches and random numbers are each member's own.
+    Within `lamina.training.distributed.joined`, each process computes a part of every batch.
 
     Args:
         fleet: the networks, at their initialisation.
@@ -340,16 +355,18 @@ def train(
     run = _Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed, optimiser)
     if checkpoint is not None:
         run.load(checkpoint)
+    if run.ranks.world > 1:
+        run.ranks.require_same(f"{run.asked} {run.step}")
     with torch.random.fork_rng(devices=[fleet.device] if fleet.device.type == "cuda" else []):
         going = len(run.done) < len(members)
         while going and run.step < run.steps:
             taken = min(run.every, run.steps - run.step)
             for _ in range(taken):
-                if time.monotonic() > deadline:
+                if deadline < math.inf and run.ranks.any(time.monotonic() > deadline):
                     raise OutOfTime
                 run.update()
             going = run.look(taken)
-            if checkpoint is not None:
+            if checkpoint is not None and run.ranks.leads:
                 run.save(checkpoint)
             if progress is not None:
                 progress(run.step if going else run.steps, run.steps)
