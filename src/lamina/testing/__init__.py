@@ -20,14 +20,14 @@ from typing import Any
 from torch import nn
 
 from lamina.catalog import systems
-from lamina.testing import behaviour, learning, transforms, words
+from lamina.testing import behaviour, fleets, learning, transforms, words
 from lamina.testing.subject import Subject
 
 __all__ = ["CHECKS", "checks", "parametrize"]
 
 CHECKS: dict[str, Callable[[Subject], None]] = {
     name.removeprefix("check_"): function
-    for module in (behaviour, transforms, learning, words)
+    for module in (behaviour, transforms, fleets, learning, words)
     for name, function in vars(module).items()
     if name.startswith("check_")
 }

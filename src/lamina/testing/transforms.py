@@ -30,7 +30,9 @@ def check_gradients(subject: Subject) -> None:
 
 
 def check_vmap(subject: Subject) -> None:
-    """Three networks under `torch.func.vmap` give the outputs and gradients of the three in a loop."""
+    """Three networks under `torch.func.vmap` give the outputs and gradients of the three in a loop, if they stack."""
+    if not subject.system.stacks:
+        return
     for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-10)):
         members = [subject.network(seed, dropout=0.1 * seed).to(dtype).eval() for seed in range(3)]
         x = rows(dtype=dtype)
@@ -44,7 +46,9 @@ def check_vmap(subject: Subject) -> None:
 
 
 def check_vmap_training(subject: Subject) -> None:
-    """In training mode networks with dropout run under vmap, each with its own random numbers."""
+    """In training mode networks with dropout run under vmap, each with its own random numbers, if they stack."""
+    if not subject.system.stacks:
+        return
     members = [subject.network(0, dropout=0.5).train() for _ in range(2)]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)

@@ -80,7 +80,8 @@ def fit(
         OutOfTime: the deadline came.
     """
     place = choose_device(device)
-    x, y, weight = (torch.as_tensor(t) if t is not None else None for t in (x, y, weight))
+    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    weight = None if weight is None else torch.as_tensor(weight)
     _require_rows(x, y, weight)
     build, n = _builder(networks, members)
     if members is None:
@@ -109,25 +110,13 @@ def fit(
     return Fitted(Fleet.join(parts), traces, max(map(len, ranges)))
 
 
-def _require_rows(x: Tensor | None, y: Tensor | None, weight: Tensor | None) -> None:
-    if x is None or y is None or x.ndim != 2 or y.ndim != 1:
-        shapes = [None if t is None else tuple(t.shape) for t in (x, y)]
-        raise LaminaError(f"x and y have shapes {shapes[0]} and {shapes[1]}, they have to be (rows, features) and (rows,)")
+def _require_rows(x: Tensor, y: Tensor, weight: Tensor | None) -> None:
+    if x.ndim != 2 or y.ndim != 1:
+        shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise LaminaError(f"x and y have shapes {shapes}, they have to be (rows, features) and (rows,)")
     for name, other in (("y", y), ("weight", weight)):
         if other is not None and len(other) != len(x):
             raise LaminaError(f"{name} has {len(other)} rows, x has {len(x)}")
-
-
-def _ranges(members: Sequence[Member], at_once: int, recipe: Recipe) -> tuple[list[range], Recipe]:
-    """Which members are trained at once, one range after another, and by what recipe: without a race where it would
-    divide a setting."""
-    n = len(members)
-    if recipe.racing:
-        ranges = undivided([member.entry for member in members], at_once)
-        if max(map(len, ranges)) <= at_once:
-            return ranges, recipe
-    size = math.ceil(n / math.ceil(n / at_once))  # parts of nearly equal size
-    return [range(start, min(start + size, n)) for start in range(0, n, size)], replace(recipe, racing=False)
 
 
 def _builder(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lamina.errors import LaminaError
 
@@ -102,7 +103,8 @@ class Fleet:
 
         if self.stacks:
             shared = None if x.ndim == 2 else 0
-            return vmap(one, in_dims=(0, 0, shared), randomness="different")(named, buffers, x)
+            with sdpa_kernel(SDPBackend.MATH):  # the one form of attention that vmap does not run member by member
+                return vmap(one, in_dims=(0, 0, shared), randomness="different")(named, buffers, x)
         members = range(len(parameters))
         state = [({k: v[i] for k, v in named.items()}, {k: v[i] for k, v in buffers.items()}) for i in members]
         return torch.stack([one(*state[i], x if x.ndim == 2 else x[i]) for i in members])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 aten = torch.ops.aten
+# Graphs and nodes of `torch.fx` are typed as Any: their arguments may be anything at all.
 _SAME_SHAPE = (aten.expand.default, aten.view.default, aten._unsafe_view.default)
 _SAME_VALUE = (aten.detach.default, aten.alias.default)
 
 
-def simplify(graph: fx.Graph) -> None:
+def simplify(graph: Any) -> None:
     """Leave out what does nothing, and bring matrix products into the form that the libraries compute best.
 
     A product and the bias added to it become one operation. The transpose of a product becomes the product of the
@@ -23,7 +26,7 @@ def simplify(graph: fx.Graph) -> None:
             node.replace_all_uses_with(node.args[0])
     graph.eliminate_dead_code()
     for node in graph.nodes:
-        if node.target == aten.transpose.int and sorted(node.args[1:]) == [1, 2]:
+        if _turns(node):
             _turn_product(graph, node)
         elif node.target == aten.add.Tensor and not node.kwargs:
             _join_bias(graph, node)
@@ -31,65 +34,137 @@ def simplify(graph: fx.Graph) -> None:
     graph.lint()
 
 
-def _does_nothing(node: fx.Node) -> bool:
+def _does_nothing(node: Any) -> bool:
     if node.target in _SAME_VALUE:
         return True
-    if node.target == aten.mul.Scalar:
-        return node.args[1] == 1 and node.meta["val"].dtype == node.args[0].meta["val"].dtype
+    if node.target in (aten.mul.Scalar, aten.mul.Tensor):
+        return (
+            not isinstance(node.args[1], fx.Node)
+            and node.args[1] == 1
+            and node.meta["val"].dtype == node.args[0].meta["val"].dtype
+        )
     return node.target in _SAME_SHAPE and node.meta["val"].shape == node.args[0].meta["val"].shape
+
+
+def _turns(node: Any) -> bool:
+    """Whether it transposes the matrices of a stack."""
+    return node.target == aten.transpose.int and {d % node.meta["val"].ndim for d in node.args[1:]} == {1, 2}
 
 
 def _product(node: object) -> bool:
     return isinstance(node, fx.Node) and node.target == aten.bmm.default and len(node.users) == 1
 
 
-def _insert(graph: fx.Graph, before: fx.Node, target: object, args: tuple, value: Tensor) -> fx.Node:
+def _insert(graph: Any, before: Any, target: object, args: tuple, value: Tensor) -> Any:
     with graph.inserting_before(before):
-        node = graph.call_function(target, args)  # pyright: ignore[reportArgumentType]
+        node = graph.call_function(target, args)
     node.meta["val"] = value
     return node
 
 
-def _turn_product(graph: fx.Graph, node: fx.Node) -> None:
+def _turn_product(graph: Any, node: Any) -> None:
     product = node.args[0]
     if not _product(product):
         return
     a, b = (
-        x.args[0] if x.target == aten.transpose.int and sorted(x.args[1:]) == [1, 2]
-        else _insert(graph, product, aten.transpose.int, (x, 1, 2), x.meta["val"].mT)
+        x.args[0] if _turns(x) else _insert(graph, product, aten.transpose.int, (x, 1, 2), x.meta["val"].mT)
         for x in product.args
     )
-    turned = _insert(graph, product, aten.bmm.default, (b, a), node.meta["val"].contiguous())
-    node.replace_all_uses_with(turned)
+    copies = [user for user in node.users if user.target == aten.clone.default]  # what they make contiguous now is
+    value = copies[0].meta["val"] if copies else node.meta["val"].contiguous()
+    turned = _insert(graph, product, aten.bmm.default, (b, a), value)
+    for other in (*copies[:1], node):
+        other.replace_all_uses_with(turned)
 
 
-def _join_bias(graph: fx.Graph, node: fx.Node) -> None:
+def _join_bias(graph: Any, node: Any) -> None:
+    value = node.meta["val"]
     for bias, product in (node.args, node.args[::-1]):
-        if _product(product) and isinstance(bias, fx.Node) and bias.meta["val"].shape[:-1] == (len(node.meta["val"]), 1):
-            joined = _insert(graph, node, aten.baddbmm.default, (bias, *product.args), node.meta["val"])
-            node.replace_all_uses_with(joined)
+        if not (_product(product) and isinstance(bias, fx.Node)):
+            continue
+        theirs = bias.meta["val"]
+        if theirs.shape[:-1] == (len(value), 1) and theirs.dtype == product.meta["val"].dtype:
+            node.replace_all_uses_with(_insert(graph, node, aten.baddbmm.default, (bias, *product.args), value))
             return
 
 
-def peak_bytes(graph: fx.Graph) -> int:
-    """The most bytes that the results of the graph's operations hold at one time; its inputs are not counted."""
+def reuse_memory(graph: Any) -> None:
+    """Let elementwise operations write into an argument that nobody needs any more, instead of new memory.
+
+    Fresh memory costs more than the arithmetic: the system hands it out page by page.
+    """
     position = {node: i for i, node in enumerate(graph.nodes)}
-    sizes, born, dies = {}, {}, defaultdict(int)
+    alive = _lifetimes(graph)
     for node, at in position.items():
-        values = node.meta.get("val", ())
-        for value in values if isinstance(values, list | tuple) else (values,):
-            if isinstance(value, Tensor):
-                storage = value.untyped_storage()
-                sizes[storage._cdata] = 0 if node.op == "placeholder" else sizes.get(storage._cdata, storage.nbytes())
-                born.setdefault(storage._cdata, at)
-                last = max((position[user] for user in node.users), default=at)
-                dies[storage._cdata] = max(dies[storage._cdata], last)
-    changes = [0] * (len(position) + 1)
-    for storage, size in sizes.items():
-        changes[born[storage]] += size
-        changes[dies[storage] + 1] -= size
-    held = peak = 0
-    for change in changes:
-        held += change
-        peak = max(peak, held)
-    return peak
+        if torch.Tag.pointwise not in getattr(node.target, "tags", ()):
+            continue
+        first, *others = node.args
+        if not _alike(first, node.meta["val"]) or _shares(first, others):
+            continue
+        old = first.meta["val"]
+        storage = _id(old)
+        born, dies, size = alive.get(storage, (0, 0, 0))
+        if dies == at and size == old.numel() * old.element_size() and _write_into_first(node):
+            _, until, _ = alive.pop(_id(node.meta["val"]))
+            alive[storage] = (born, until, size)
+            node.meta["val"] = old
+
+
+def _alike(node: object, value: Tensor) -> bool:
+    """Whether the result of `node` has the layout of `value`."""
+    if not isinstance(node, fx.Node) or not isinstance(other := node.meta["val"], Tensor):
+        return False
+    return (other.shape, other.stride(), other.dtype) == (value.shape, value.stride(), value.dtype)
+
+
+def _shares(node: Any, others: Sequence[object]) -> bool:
+    """Whether one of the others is another view of the memory of `node`."""
+    values = [o.meta["val"] for o in others if isinstance(o, fx.Node) and o is not node]
+    return any(isinstance(v, Tensor) and _id(v) == _id(node.meta["val"]) for v in values)
+
+
+def _write_into_first(node: Any) -> bool:
+    packet, overload = node.target.overloadpacket, node.target._overloadname
+    name = packet._qualified_op_name.removeprefix("aten::")
+    in_place = getattr(aten, f"{name}_", None)
+    if in_place is not None and overload in in_place.overloads():
+        node.target = getattr(in_place, overload)
+    elif "grad_input" in packet.overloads():
+        node.target = packet.grad_input
+        node.kwargs = {**node.kwargs, "grad_input": node.args[0]}
+    else:
+        return False
+    return True
+
+
+def _lifetimes(graph: Any) -> dict[int, tuple[int, int, int]]:
+    """For every storage that the graph makes: where it is made, where it is used last, and its bytes."""
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    given = {s for node in graph.nodes if node.op == "placeholder" for s in _storages(node)}
+    alive: dict[int, tuple[int, int, int]] = {}
+    for node, at in position.items():
+        last = max((position[user] for user in node.users), default=at)
+        for storage, size in _storages(node).items():
+            if storage not in given:
+                born, dies, _ = alive.get(storage, (at, at, 0))
+                alive[storage] = (born, max(dies, last), size)
+    return alive
+
+
+def _storages(node: Any) -> dict[int, int]:
+    values = node.meta.get("val", ())
+    tensors = [v for v in (values if isinstance(values, list | tuple) else [values]) if isinstance(v, Tensor)]
+    return {_id(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
+
+
+def _id(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def peak_bytes(graph: Any) -> int:
+    """The most bytes that the results of the graph's operations hold at one time; its inputs are not counted."""
+    changes = [0] * (len(graph.nodes) + 1)
+    for born, dies, size in _lifetimes(graph).values():
+        changes[born] += size
+        changes[dies + 1] -= size
+    return max(itertools.accumulate(changes))

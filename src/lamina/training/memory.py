@@ -13,7 +13,8 @@ from lamina.errors import LaminaError
 from lamina.training.recipe import Recipe
 
 SHARE = 0.7  # of the memory that is free, for whoever does not say how much to use
-COPIES = 9  # of a network's parameters: kept, live, averaged, gradient, the optimiser's step and two moments, decay, one spare
+# Of a network's parameters: kept, live, averaged, gradient, step, two moments, decay, and one to select members.
+COPIES = 9
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -58,9 +59,7 @@ def member_bytes(network: nn.Module, features: int, batch: int, recipe: Recipe) 
     return COPIES * size + int(1.5 * activations)
 
 
-def members_at_once(
-    network: nn.Module, features: int, batch: int, recipe: Recipe, members: int, memory: int
-) -> int:
+def members_at_once(network: nn.Module, features: int, batch: int, recipe: Recipe, members: int, memory: int) -> int:
     """How many members, up to `members`, can be trained at once within `memory` bytes; never less than one."""
     try:
         each = member_bytes(network, features, batch, recipe)

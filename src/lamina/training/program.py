@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from lamina.errors import LaminaError, LaminaWarning
 from lamina.training.fleet import Fleet
-from lamina.training.graph import peak_bytes, simplify
+from lamina.training.graph import peak_bytes, reuse_memory, simplify
 from lamina.training.loss import member_loss
 from lamina.training.noise import Noise, draw_from
 
@@ -75,6 +75,8 @@ class Program:
             reason = " ".join(str(error).split())[:200]
             raise LaminaError(f"{fleet.name} cannot be trained as a stack: {type(error).__name__}: {reason}") from error
         simplify(traced.graph)
+        reuse_memory(traced.graph)
+        _gather_in(torch.empty_like(parameters), traced.graph)
         traced.recompile()
         self.peak = peak_bytes(traced.graph)
         self.run: Callable[..., tuple[Tensor, Tensor]] = traced
@@ -84,6 +86,17 @@ class Program:
         self, parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         return self.run(parameters, buffers, x, y, weight)
+
+
+def _gather_in(gradient: Tensor, graph: Any) -> None:
+    """Let the graph put the parts of its gradient into the same matrix at every step."""
+    _, node = graph.output_node().args[0]
+    if node.target == torch.ops.aten.cat.default:
+
+        def gather(parts: list[Tensor], dim: int) -> Tensor:
+            return torch.cat(parts, dim, out=gradient)
+
+        node.target = gather
 
 
 class OneByOne:

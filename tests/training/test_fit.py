@@ -1,0 +1,94 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import lamina
+from lamina.errors import LaminaError
+from lamina.training import Member, OutOfTime, Recipe, Setting
+from lamina.training.memory import member_bytes
+
+RECIPE = Recipe(steps=40, batch_size=16)
+
+
+def data():
+    x = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32)
+    return x, (x[:, 0] > x[:, 1]).astype(np.int64)
+
+
+def network(seed, dropout=0.3):
+    return lamina.create("mlp", in_features=4, out_features=2, width=8, dropout=dropout, seed=seed)
+
+
+def members(n):
+    rows = np.arange(80)
+    return [Member(Setting(learning_rate=1e-3 * (i + 1)), i, rows[:60], rows[60:]) for i in range(n)]
+
+
+def test_one_module_is_a_fleet_of_one():
+    x, y = data()
+    fitted = lamina.fit(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), x, y, recipe=Recipe(steps=400))
+    assert len(fitted.fleet) == 1
+    outputs = fitted.fleet.module(0)(torch.from_numpy(x)).argmax(1).numpy()
+    assert (outputs == y).mean() > 0.9
+
+
+def test_parts_that_fit_the_memory_give_the_numbers_of_the_whole():
+    x, y = data()
+    whole = lamina.fit(network, x, y, members=members(5), recipe=RECIPE)
+    each = member_bytes(network(0), 4, 16, RECIPE)
+    seen = []
+    parts = lamina.fit(
+        network, x, y, members=members(5), recipe=RECIPE, memory=2 * each, progress=lambda *p: seen.append(p)
+    )
+    assert (whole.at_once, parts.at_once) == (5, 2)
+    torch.testing.assert_close(parts.fleet.parameters, whole.fleet.parameters, rtol=1e-5, atol=1e-6)
+    assert [t.best for t in parts.traces] == [t.best for t in whole.traces]
+    done = [d for d, _ in seen]
+    assert done == sorted(done)
+    assert seen[-1] == (40, 40)
+
+
+def test_networks_may_be_given_as_a_list_and_are_copied():
+    x, y = data()
+    built = [network(i) for i in range(2)]
+    before = [p.clone() for p in built[0].parameters()]
+    fitted = lamina.fit(built, x, y, recipe=RECIPE)
+    assert len(fitted.fleet) == 2
+    assert all(torch.equal(a, b) for a, b in zip(before, built[0].parameters(), strict=True))
+
+
+def test_batch_normalisation_keeps_the_statistics_of_the_best_look():
+    x, y = data()
+    made = [nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)) for _ in range(2)]
+    fitted = lamina.fit(made, x, y, members=members(2), recipe=RECIPE)
+    loss = nn.functional.cross_entropy(fitted.fleet.predict(torch.from_numpy(x[60:]))[1], torch.from_numpy(y[60:]))
+    assert loss.item() == pytest.approx(fitted.traces[1].loss, rel=1e-4)
+    assert fitted.fleet.buffers["1.num_batches_tracked"].min() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": np.zeros(79, np.int64)}, "y has 79 rows, x has 80"),
+        ({"x": np.zeros(80, np.float32)}, r"x and y have shapes \(80,\) and \(80,\), they have to be"),
+        ({"weight": np.ones(3)}, "weight has 3 rows, x has 80"),
+        ({"networks": network}, "say by members how many"),
+        ({"networks": []}, "0 members for 0 networks"),
+        ({"networks": [network(0)], "members": members(2)}, "2 members for 1 networks"),
+        ({"memory": "lots"}, "memory is 'lots'"),
+    ],
+)
+def test_what_does_not_agree_is_said(change, message):
+    x, y = data()
+    arguments = {"networks": [network(0)], "x": x, "y": y, "recipe": RECIPE, **change}
+    with pytest.raises(LaminaError, match=message):
+        lamina.fit(arguments.pop("networks"), arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_the_deadline_ends_it():
+    x, y = data()
+    with pytest.raises(OutOfTime):
+        lamina.fit([network(0)], x, y, recipe=RECIPE, deadline=time.monotonic() - 1)
