@@ -119,6 +119,18 @@ def _require_rows(x: Tensor, y: Tensor, weight: Tensor | None) -> None:
             raise LaminaError(f"{name} has {len(other)} rows, x has {len(x)}")
 
 
+def _ranges(members: Sequence[Member], at_once: int, recipe: Recipe) -> tuple[list[range], Recipe]:
+    """Which members are trained at once, one range after another, and by what recipe: without a race where it would
+    divide a setting."""
+    n = len(members)
+    if recipe.racing:
+        ranges = undivided([member.entry for member in members], at_once)
+        if max(map(len, ranges)) <= at_once:
+            return ranges, recipe
+    size = math.ceil(n / math.ceil(n / at_once))  # parts of nearly equal size
+    return [range(start, min(start + size, n)) for start in range(0, n, size)], replace(recipe, racing=False)
+
+
 def _builder(
     networks: Sequence[nn.Module] | nn.Module | Callable[[int], nn.Module], members: Sequence[Member] | None
 ) -> tuple[Callable[[int], nn.Module], int]:
