@@ -77,7 +77,7 @@ def test_a_race_stops_settings_at_the_rungs_and_leaves_the_others_as_they_were()
     raced, traces = race()
     whole, full = race(replace(RECIPE, racing=False))
     steps = np.array([t.steps for t in traces]).reshape(5, 2)
-    np.testing.assert_array_equal(np.sort(steps[:, 0]), [20, 20, 40, 80, 80])
+    np.testing.assert_array_equal(np.sort(steps[:, 0]), [28, 28, 54, 80, 80])
     np.testing.assert_array_equal(steps[:, 0], steps[:, 1])
     assert [t.outraced for t in traces] == [t.steps < 80 for t in traces]
     assert not any(t.outraced for t in full)
