@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from lamina import catalog, cli
+from lamina.errors import LaminaError
 
 SMALL = ("--networks=mlp", "--rivals=constant,linear", "--splits=2", "--seeds=1", "--settings=1", "--params=500")
 FAST = (*SMALL, "--steps=40", "--jobs=1")
@@ -68,6 +69,19 @@ def test_json_prints_the_summary_alone(run, tmp_path):
     code, out, _ = run("compare", "iris", *FAST, f"--out={tmp_path / 's'}", "--json")
     assert code == 0
     assert json.loads(out) == json.loads((tmp_path / "s/summary.json").read_text())
+
+
+@pytest.mark.parametrize(("flags", "racing"), [([], True), (["--no-racing"], False)])
+def test_fit_races_unless_it_is_told_not_to(run, monkeypatch, tmp_path, flags, racing):
+    seen = []
+
+    def fit_model(*arguments, **options):
+        seen.append(options["racing"])
+        raise LaminaError("enough")
+
+    monkeypatch.setattr("lamina.model.fit_model", fit_model)
+    code, _, err = run("fit", "iris", "--network=mlp", f"--out={tmp_path / 'm'}", *flags)
+    assert (code, err, seen) == (2, "lamina: enough\n", [racing])
 
 
 def test_fit_and_predict_go_through_a_model_folder(run, house, tmp_path):

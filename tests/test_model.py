@@ -7,7 +7,7 @@ import torch
 
 from lamina.data.task import make_task
 from lamina.errors import LaminaError
-from lamina.model import Blueprint, Model, fit_model
+from lamina.model import Blueprint, Model, fit_model, train_members
 from lamina.training import Recipe, Setting
 
 RECIPE = Recipe(steps=200)
@@ -148,3 +148,20 @@ def test_a_damaged_or_foreign_folder_is_refused(iris, tmp_path, file, damage, me
         Model.load(folder)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("racing", [True, False])
+def test_settings_race_unless_it_is_told_not_to(monkeypatch, racing):
+    found = []
+
+    def watched(*arguments, **options):
+        fleet, traces = train_members(*arguments, **options)
+        found.extend(traces)
+        return fleet, traces
+
+    monkeypatch.setattr("lamina.model.train_members", watched)
+    settings = [Setting(learning_rate=rate) for rate in (1e-6, 3e-3, 1e-9)]
+    model = fit(settings=settings, recipe=Recipe(steps=60, patience=1.0), **({} if racing else {"racing": False}))
+    assert model.about["setting"]["learning_rate"] == 3e-3
+    assert [t.outraced for t in found] == [racing, racing, False, False, racing, racing]
+    assert [t.steps for t in found] == ([40, 40, 60, 60, 20, 20] if racing else [60] * 6)

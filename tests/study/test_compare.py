@@ -176,6 +176,21 @@ def test_a_study_is_not_overwritten_nor_resumed_with_another_question(study):
     assert scores(small(study.folder, resume=True).folder) == scores(study.folder)
 
 
+def test_a_comparison_races_if_it_is_asked_to_and_says_so(study, tmp_path):
+    asked = {"networks": "mlp", "rivals": "constant", "splits": 1, "settings": 3}
+    summary = small(tmp_path / "s", racing=True, **asked).summary
+    assert summary["racing"] is True
+    assert "--racing" in summary["command"]
+    assert [w for w in summary["warnings"] if "were stopped early (--racing)" in w]
+    trials = [t for o in Store(tmp_path / "s" / "study.sqlite").outcomes().values() for t in o.trials]
+    looks = {len(t.curve["validation"]) for t in trials if t.curve["validation"]}
+    assert len(looks) > 1
+    with pytest.raises(LaminaError, match="was asked something else: racing is True there and False now"):
+        small(tmp_path / "s", resume=True, **asked)
+    assert study.summary["racing"] is False
+    assert not [w for w in study.summary["warnings"] if "--racing" in w]
+
+
 def test_too_little_time_says_so_and_keeps_what_is_done(tmp_path):
     with pytest.raises(LaminaError, match=r"no split was finished within 0\.001; give more time"):
         small(tmp_path / "s", time=0.001)

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import time
 
@@ -80,3 +81,12 @@ def test_the_constant_is_the_mean_or_the_class_frequencies(fold):
     regression = Fold(task, outer_splits(task, 1)[0], 1, 1000)
     expected = task.y[regression.split.train].mean()
     np.testing.assert_allclose(constant_prediction(regression, np.arange(3)), [expected] * 3)
+
+
+@pytest.mark.parametrize("racing", [False, True])
+def test_settings_race_where_the_question_says_so_and_the_chosen_one_is_trained_to_the_end(fold, racing):
+    asked = dataclasses.replace(QUESTION, settings=4, racing=racing)
+    made = NetworkContender("mlp", "cpu").attempt(fold, asked, math.inf, lambda share: None)
+    outraced = [[t.outraced for t in seeds] for seeds in made.traces]
+    assert sum(map(all, outraced)) == (3 if racing else 0)
+    assert not any(outraced[judge_attempt(fold, made).chosen])
