@@ -19,7 +19,7 @@ def stream(seeds, sizes=(1000,), step=0, shard=(0, 1)):
 
 
 def uniform(noise, n=1000, site=0):
-    return noise.uniform(site, (len(noise.seeds), n), torch.float32)
+    return noise.uniform(site, (len(noise.seeds), n), torch.float32).clone()
 
 
 def test_numbers_are_uniform_and_those_of_members_steps_and_places_are_independent():

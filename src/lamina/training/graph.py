@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, fx
 
 aten = torch.ops.aten
 # Graphs and nodes of `torch.fx` are typed as Any: their arguments may be anything at all.
+LARGE = 1 << 16  # bytes from which memory is worth setting aside
 _SAME_SHAPE = (aten.expand.default, aten.view.default, aten._unsafe_view.default)
 _SAME_VALUE = (aten.detach.default, aten.alias.default)
 
@@ -135,6 +138,61 @@ def _write_into_first(node: Any) -> bool:
     else:
         return False
     return True
+
+
+def allot_memory(graph: Any, device: torch.device) -> int:
+    """Let large results be written into memory that is set aside once, the same at every run; returns its bytes.
+
+    A result takes over a place of its size whose former result nobody needs any more.
+    """
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    alive = _lifetimes(graph)
+    returned = {storage for node in graph.output_node().all_input_nodes for storage in _storages(node)}
+    ends: dict[int, list[Tensor]] = defaultdict(list)
+    free: dict[tuple, list[Tensor]] = defaultdict(list)
+    total = 0
+    for node, at in position.items():
+        for place in ends.pop(at - 1, ()):
+            free[place.shape, place.dtype].append(place)
+        value = node.meta.get("val")
+        if not isinstance(value, Tensor) or value.numel() * value.element_size() < LARGE or not value.is_contiguous():
+            continue
+        born, dies, size = alive.get(_id(value), (-1, 0, 0))
+        form = _writing_form(node.target) if born == at and _id(value) not in returned else None
+        if form is None:
+            continue
+        flat = (torch.Size([value.numel()]), value.dtype)
+        if not free[flat]:
+            free[flat].append(torch.empty(value.numel(), dtype=value.dtype, device=device))
+            total += size
+        place = free[flat].pop()
+        ends[dies].append(place)
+        node.target = _into(*form, place.view(value.shape))
+    return total
+
+
+@cache
+def _writing_form(op: Any) -> tuple[Any, str] | None:
+    """The overload of an operation that writes its result into a given tensor, and the name of that argument."""
+    if not isinstance(op, torch._ops.OpOverload):
+        return None
+    plain = [(a.name, str(a.type)) for a in op._schema.arguments]
+    if any(a.alias_info is not None for a in op._schema.arguments):
+        return None
+    for name in op.overloadpacket.overloads():
+        form = getattr(op.overloadpacket, name)
+        written = [a for a in form._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        rest = [(a.name, str(a.type)) for a in form._schema.arguments if a not in written]
+        if len(written) == 1 and rest == plain and torch.Tag.generated not in form.tags:
+            return form, written[0].name
+    return None
+
+
+def _into(form: Any, argument: str, place: Tensor) -> Any:
+    def compute(*args: Any, **kwargs: Any) -> Tensor:
+        return form(*args, **kwargs, **{argument: place})
+
+    return compute
 
 
 def _lifetimes(graph: Any) -> dict[int, tuple[int, int, int]]:

@@ -44,12 +44,13 @@ class Noise:
     ) -> None:
         self.seeds, self.device, self.shard = list(seeds), device, shard
         self.sizes: list[int] = []
+        self.places: dict[int, Tensor] = {}  # memory for the numbers of each place, the same at every step
         self.pool = torch.empty(0)
         self.block, self.table, self.starts = -1, torch.empty(0), torch.empty(0)
 
     def reserve(self, sizes: Sequence[int]) -> None:
         """Prepare windows of these sizes, one for each place in the network that draws numbers."""
-        self.sizes, self.block = list(sizes), -1
+        self.sizes, self.block, self.places = list(sizes), -1, {}
         if sizes:
             self.pool = _pool(max(POOL, 2 * self._in_all(max(sizes))), self.device)
 
@@ -72,12 +73,16 @@ class Noise:
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with the members at these places."""
-        self.seeds, self.block = [self.seeds[i] for i in places], -1
+        self.seeds, self.block, self.places = [self.seeds[i] for i in places], -1, {}
 
     def uniform(self, site: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Numbers in [0, 1) for a place in the network; the first dimension of `shape` are the members."""
+        """Numbers in [0, 1) for a place in the network; the first dimension of `shape` are the members.
+
+        The tensor is written over at the next step.
+        """
         windows = self.pool.unfold(0, math.prod(shape[1:]), 1)
-        return windows.index_select(0, self.starts[site]).view(shape).to(dtype)
+        place = self.places.setdefault(site, self.pool.new_empty(0))
+        return torch.index_select(windows, 0, self.starts[site], out=place).view(shape).to(dtype)
 
     def integers(self, site: int) -> list[int]:
         """A whole number for each member."""

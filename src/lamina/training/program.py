@@ -12,7 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from lamina.errors import LaminaError, LaminaWarning
 from lamina.training.fleet import Fleet
-from lamina.training.graph import peak_bytes, reuse_memory, simplify
+from lamina.training.graph import allot_memory, peak_bytes, reuse_memory, simplify
 from lamina.training.loss import member_loss
 from lamina.training.noise import Noise, draw_from
 
@@ -76,9 +76,10 @@ class Program:
             raise LaminaError(f"{fleet.name} cannot be trained as a stack: {type(error).__name__}: {reason}") from error
         simplify(traced.graph)
         reuse_memory(traced.graph)
+        self.peak = peak_bytes(traced.graph)
+        allot_memory(traced.graph, parameters.device)
         _gather_in(torch.empty_like(parameters), traced.graph)
         traced.recompile()
-        self.peak = peak_bytes(traced.graph)
         self.run: Callable[..., tuple[Tensor, Tensor]] = traced
 
     @torch.no_grad()

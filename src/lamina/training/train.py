@@ -135,6 +135,7 @@ class _Run:
         self.validation, self.present = (torch.from_numpy(a[:, part]).to(fleet.device) for a in judged)
         self.noise = Noise([(m.seed, seed) for m in members], fleet.device, self.ranks.shard(self.batch))
         self.compute: Step | None = None
+        self.place = x.new_empty(0)  # memory for the rows of a batch, the same at every step
 
     def _rates(self) -> Tensor:
         """(steps, members) learning rates."""
@@ -154,7 +155,7 @@ class _Run:
         self.average = self.average[index] if self.recipe.averaging else self.optimiser.parameters
         for name in ("sums", "validation", "present"):
             setattr(self, name, getattr(self, name)[index])
-        self.epoch, self.compute = -1, None
+        self.epoch, self.compute, self.place = -1, None, self.x.new_empty(0)
 
     def indices(self) -> Tensor:
         """(members, batch) rows of this step. They depend on the members' seeds and the step alone."""
@@ -175,7 +176,7 @@ class _Run:
         index, live = self.indices(), self.optimiser.parameters
         weight, part = None if self.weight is None else self.weight[index], self.ranks.part(self.batch)
         own = index[:, part]
-        batch = _rows(self.x, own), self.y[own], None if weight is None else weight[:, part]
+        batch = _rows(self.x, own, self.place), self.y[own], None if weight is None else weight[:, part]
         if self.compute is None:
             self.compute = make_step(self.stack, live, *batch, self.noise, self.recipe.precision == "bfloat16")
         self.noise.begin(self.step)
@@ -307,9 +308,9 @@ class _Run:
         return digest.hexdigest()
 
 
-def _rows(x: Tensor, index: Tensor) -> Tensor:
-    """``x[index]``, of whole rows, several times faster."""
-    return x.index_select(0, index.flatten()).view(*index.shape, *x.shape[1:])
+def _rows(x: Tensor, index: Tensor, place: Tensor | None = None) -> Tensor:
+    """``x[index]``, of whole rows, several times faster; written into `place` if there is one."""
+    return torch.index_select(x, 0, index.flatten(), out=place).view(*index.shape, *x.shape[1:])
 
 
 def train(
