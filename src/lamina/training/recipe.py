@@ -32,9 +32,9 @@ class Recipe:
             steps so far (Polyak averaging); 0 keeps the last weights themselves.
         precision: ``float32``, or ``bfloat16`` for matrix products under autocast.
         racing: whether settings whose mean validation loss over their members is among the worse half are stopped at
-            a third and at two thirds of the steps, see `lamina.training.racing`. It saves time where a setting is chosen;
-            it is off by default because members then influence each other, and those that are stopped are not what
-            their setting can do. Nothing happens with one setting, or where a member has no validation part.
+            a third and at two thirds of the steps, see `lamina.training.racing`. It saves time where a setting is
+            chosen; it is off by default because members then influence each other, and those that are stopped are not
+            what their setting can do. Nothing happens with one setting, or where a member has no validation part.
     """
 
     steps: int | None = None
