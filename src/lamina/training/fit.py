@@ -54,7 +54,7 @@ def fit(
     """Train networks of one shape together, one included, on tensors.
 
     The members of a fleet differ in their initialisation, learning rate, weight decay, dropout, schedule, batch order
-    and in the rows that they learn from and are judged on. None influences another.
+    and in the rows that they learn from and are judged on. None influences another, unless they race (`Recipe.racing`).
 
     Args:
         networks: one for each member, copied; or a function that makes the network of a member from its number, so

@@ -331,6 +331,7 @@ def train(
 
     The loss is cross-entropy for integer `y`, squared error for floating `y`. Members do not influence each other:
     the gradient of the summed losses falls apart into theirs, and batches and random numbers are each member's own.
+    Only a race (`Recipe.racing`) stops members for the sake of others.
     Within `lamina.training.distributed.joined`, each process computes a part of every batch.
 
     Args:
