@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from lamina.training import distributed
 from lamina.training.distributed import ALONE, Ranks, current, joined
 from lamina.training.noise import Noise
 
-FIT = ("fit", "iris", "--network=mlp", "--params=2000", "--settings=2", "--seeds=2", "--device=cpu")
+PAGE = (Path(__file__).parents[2] / "docs/scale.md").read_text(encoding="utf-8")
+(TORCHRUN,) = re.findall(r"^\$ torchrun (.*) --out m$", PAGE, flags=re.M)
+FIT = TORCHRUN.split("-m lamina ")[1].split()
 
 
 def free_port() -> int:
@@ -230,10 +233,10 @@ def validation(folder: Path) -> list[float]:
     return json.loads((folder / "model.json").read_text())["about"]["validation"]
 
 
-def test_torchrun_fits_the_model_of_one_process(tmp_path):
+def test_the_torchrun_of_the_page_fits_the_model_of_one_process(tmp_path):
     cli.main([*FIT, f"--out={tmp_path / 'one'}"])
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}")
-    together = start((*torchrun, "-m", "lamina", *FIT, f"--out={tmp_path / 'two'}"))
+    torchrun = ("-m", "torch.distributed.run", f"--master-port={free_port()}", *TORCHRUN.split())
+    together = start((*torchrun, f"--out={tmp_path / 'two'}"))
     out, err = together.communicate(timeout=120)
     assert together.returncode == 0, err
     assert out == f"mlp for species (multiclass), 150 rows: {tmp_path / 'two'}\n"

@@ -121,7 +121,7 @@ class Ranks:
         if self.any(not torch.equal(mine, first)):
             raise LaminaError("the processes do not train the same: their rows, settings or checkpoints differ")
 
-    def memory(self, device: str) -> int | None:
+    def memory(self, device: str = "auto") -> int | None:
         """Bytes that each process may take, the same for all; None, the trainer's own choice, for one that is alone."""
         if self.world == 1:
             return None
@@ -136,7 +136,9 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            raise LaminaError(f"process {self.rank} of {self.world} has lost another: {error}") from error
+            raise LaminaError(
+                f"process {self.rank} of {self.world} has lost another, which ended or is out of reach"
+            ) from error
 
 
 ALONE = Ranks()
@@ -154,7 +156,8 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
 
     Every process does all that the block says, on the same data: `lamina.fit` then computes a part of each batch in
     each, and all end with the same networks. An error in one process ends all: the process that failed first raises
-    it, the others end in silence, as `SystemExit`. Warnings are shown by the first process alone.
+    it, the others end in silence, as `SystemExit`. Warnings are shown by the first process alone. For more members than
+    the memory holds, give `lamina.fit` the memory that all agree on, ``memory=ranks.memory()``.
 
     Args:
         device: on the CPU the processes speak by gloo; on ``cuda`` by NCCL, each with the GPU of its local number.
