@@ -42,14 +42,14 @@ def counted(job: Job, kind: str) -> int:
     .. math:: 4 M \left(c P + B \left(f_0 + \sum_l f_l + \max_l f_l\right)\right)
 
     for M members of P parameters each, batches of B rows, f_0 inputs and f_l outputs of layer l, in float32. The c
-    copies of the parameters are the weights, their gradient and Adam's two moments, and in a ``judged`` training
-    the averaged weights and the best ones: 4 or 6. The batch and the outputs of all layers are kept for the
+    copies of the parameters are the weights, their gradient, Adam's two moments and the weights to go back to when a
+    member diverges, and in a ``judged`` training the averaged weights too: 5 or 6. The batch and the outputs of all layers are kept for the
     backward pass; beside them stands the gradient of one layer's outputs, the largest.
     """
     sizes = linear_sizes(job.make(0))
     parameters = sum((inputs + 1) * outputs for inputs, outputs in sizes)
     outputs = [outputs for _, outputs in sizes]
-    copies = {"plain": 4, "judged": 6}[kind]
+    copies = {"plain": 5, "judged": 6}[kind]
     return 4 * job.members * (copies * parameters + job.batch * (sizes[0][0] + sum(outputs) + max(outputs)))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import sqlite3
 import sys
+import time as clock
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +19,7 @@ from lamina.errors import LaminaError
 from lamina.terminal import print_json, print_table, progress_bar, show_study
 
 BAD_INPUT, BROKEN_OFF = 2, 130
+COMPARING = 0.9  # of the time of a comparison; the rest is for the report and the best model
 
 app = App(
     name="lamina",
@@ -51,6 +54,13 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _deadline(began: float, time: str | None) -> float:
+    """The moment at which the time of a command that began at `began` is over."""
+    from lamina.study.compare import seconds
+
+    return math.inf if time is None else began + seconds(time)
+
+
 def _end(message: str, code: int) -> None:
     print(f"lamina: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
@@ -80,6 +90,7 @@ def compare(
     task: str | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    memory: str | None = None,
 ) -> None:
     """Compare networks on a table and say which to use.
 
@@ -94,7 +105,7 @@ def compare(
         seeds: initialisations per split.
         settings: settings of learning rate, weight decay and dropout that each network may choose from.
         steps: updates of a training at most; by default the number of rows decides.
-        time: start nothing new after this time, such as 90s, 10m or 2h.
+        time: the time for all of it, such as 90s, 10m or 2h; what is not finished by then is left out.
         out: the folder of the study; lamina-NAME by default.
         resume: go on with the study in the folder, or help another process that works on it.
         json: print the summary as JSON, and nothing else, on standard output.
@@ -105,9 +116,12 @@ def compare(
         task: binary, multiclass or regression; found from the target by default.
         device: auto, cpu, cuda or mps.
         jobs: processes, each with its share of the cores; as many as cores by default.
+        memory: what all processes together may take, such as 500MB or 4GB; by default most of what is free.
     """
+    began = clock.monotonic()
     from lamina.study.compare import compare as run
 
+    end = _deadline(began, time)
     with progress_bar() as progress:
         study = run(
             data,
@@ -120,7 +134,7 @@ def compare(
             seeds=seeds,
             settings=settings,
             steps=steps,
-            time=time,
+            time=None if time is None else max(0.1, COMPARING * (end - clock.monotonic())),
             out=out,
             resume=resume,
             quick=quick,
@@ -130,9 +144,11 @@ def compare(
             task=task,
             device=device,
             jobs=jobs,
+            memory=memory,
             progress=progress,
         )
-        _ = study.best
+        if study.kept() is None:
+            study.fit_best(memory, end)
     if json:
         print((study.folder / "summary.json").read_text(encoding="utf-8"))
     else:
@@ -153,6 +169,8 @@ def fit(
     ignore: str = "",
     task: str | None = None,
     device: str = "auto",
+    time: str | None = None,
+    memory: str | None = None,
 ) -> None:
     """Train one network on all rows of a table and write a model folder.
 
@@ -170,7 +188,10 @@ def fit(
         ignore: columns to leave out, with commas between them.
         task: binary, multiclass or regression; found from the target by default.
         device: auto, cpu, cuda or mps.
+        time: to train for at most, such as 90s or 10m; the best weights until then are kept.
+        memory: what this process may take, such as 500MB or 4GB; by default most of what is free.
     """
+    began = clock.monotonic()
     from lamina.data.task import make_task
     from lamina.model import fit_model, require_place
     from lamina.training import draw_settings
@@ -188,6 +209,8 @@ def fit(
                 seeds=seeds,
                 racing=racing,
                 device=device,
+                memory=memory,
+                deadline=_deadline(began, time),
                 progress=progress and (lambda done, planned: progress.share(network, done / planned)),
             )
         if ranks.leads:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -25,8 +26,9 @@ from lamina.data.target import Target
 from lamina.data.task import Task
 from lamina.errors import LaminaError
 from lamina.fold import Fold
-from lamina.training import Fleet, Head, Member, Recipe, Setting, Trace, choose_device, draw_settings, fit
+from lamina.training import Fleet, Head, Member, OutOfTime, Recipe, Setting, Trace, choose_device, draw_settings, fit
 from lamina.training.distributed import current
+from lamina.training.memory import to_bytes
 
 FORMAT = 1
 FACTS, WEIGHTS, ENCODER = "model.json", "weights.safetensors", "encoder.safetensors"
@@ -83,8 +85,9 @@ def train_members(
     *,
     recipe: Recipe,
     device: str = "auto",
-    memory: float | str | None = None,
+    memory: int | None = None,
     deadline: float = math.inf,
+    settle: bool = False,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Fleet, list[Trace]]:
@@ -100,10 +103,27 @@ def train_members(
         device=device,
         memory=memory,
         deadline=deadline,
+        settle=settle,
         checkpoint=checkpoint,
         progress=progress,
     )
     return fitted.fleet, fitted.traces
+
+
+def left_of(memory: int, fold: Fold) -> int:
+    """What is left of the `memory` that this process may take in all, beside the rows of the fold.
+
+    Raises:
+        LaminaError: nothing.
+    """
+    size = fold.x.nbytes  # encoded by now, so that it counts
+    taken = psutil.Process().memory_info().rss
+    if taken >= memory:
+        raise LaminaError(
+            f"memory is {memory / 1e6:.0f} MB for each process; with {size / 1e6:.0f} MB of encoded rows it has taken "
+            f"{taken / 1e6:.0f} MB before it trains: give more, or fewer --jobs"
+        )
+    return memory - taken
 
 
 @dataclass(frozen=True)
@@ -268,6 +288,7 @@ def fit_model(
     recipe: Recipe = Recipe(),
     racing: bool = True,
     device: str = "auto",
+    memory: float | str | None = None,
     deadline: float = math.inf,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -283,9 +304,13 @@ def fit_model(
         seeds: how many members; three cost little and average out much of the chance in a training.
         racing: stop settings that fall behind early (`lamina.training.racing`), whatever the recipe says. Only the
             chosen one is kept, and that is always trained to the end.
+        memory: bytes (or a text such as ``2GB``) that this process may take in all; by default 0.7 of what is free is
+            taken beside what it has.
+        deadline: the `time.monotonic()` at which to be content with the best weights so far.
 
     Raises:
-        LaminaError: every training diverged.
+        LaminaError: every training diverged, the deadline came before the first look at the validation losses, or the
+            memory is less than this process has taken.
     """
     if seeds < 1:
         raise LaminaError(f"seeds is {seeds}, it has to be at least 1")
@@ -294,17 +319,21 @@ def fit_model(
     everything = Split(0, np.arange(task.rows), np.empty(0, dtype=np.int64))
     fold = Fold(task, everything, seeds, params)
     blueprint = Blueprint.sized(network, fold.encoder, fold.head, params)
-    fleet, traces = train_members(
-        fold,
-        blueprint,
-        settings,
-        recipe=replace(recipe, racing=racing),
-        device=device,
-        memory=current().memory(device),
-        deadline=deadline,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
+    try:
+        fleet, traces = train_members(
+            fold,
+            blueprint,
+            settings,
+            recipe=replace(recipe, racing=racing),
+            device=device,
+            memory=current().memory(device) if memory is None else left_of(to_bytes(memory), fold),
+            deadline=deadline,
+            settle=True,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+    except OutOfTime:
+        raise LaminaError(f"the time was too short to train {network}; give more, or fewer settings or seeds") from None
     losses = np.array([t.loss for t in traces]).reshape(len(settings), seeds)
     chosen = int(losses.mean(1).argmin())
     if not np.isfinite(losses[chosen]).all():

@@ -16,7 +16,7 @@ def test_bad_values_are_named():
         Recipe(precision="float8")
     with pytest.raises(LaminaError, match="batch_size is 0, it has to be at least 1"):
         Recipe(batch_size=0)
-    with pytest.raises(LaminaError, match="optimiser 'adan' is not known; did you mean 'adam'"):
+    with pytest.raises(LaminaError, match="optimiser 'adan' is not known; the closest are: adam"):
         Recipe(optimiser="adan")
-    with pytest.raises(LaminaError, match="schedule 'cosin' is not known; did you mean 'cosine'"):
+    with pytest.raises(LaminaError, match="schedule 'cosin' is not known; the closest are: cosine"):
         Recipe(schedule="cosin")

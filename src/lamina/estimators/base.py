@@ -167,7 +167,7 @@ class NetworkEstimator(BaseEstimator):
         if self.early_stopping and rows.can_be_split:
             parts = [rows.split(seed, kind) for seed in self._seeds]
         else:
-            parts = [(np.arange(len(rows)),)] * len(self._seeds)
+            parts = [(np.arange(len(rows)), np.empty(0, dtype=np.int64))] * len(self._seeds)
         members = [Member(self._setting, seed, *part) for seed, part in zip(self._seeds, parts, strict=True)]
         traces = self._train(rows, members, recipe, None)
         sound = [i for i, trace in enumerate(traces) if trace.best >= 0]

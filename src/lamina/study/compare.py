@@ -26,6 +26,7 @@ from lamina.study.summary import summarise
 from lamina.study.work import Progress, work
 from lamina.study.workers import hire
 from lamina.training import Head, choose_device
+from lamina.training.memory import to_bytes
 
 RULES = ("backprop",)
 QUICK = {"splits": 2, "seeds": 2, "settings": 3, "rows": 4000}
@@ -53,6 +54,7 @@ def compare(
     task: str | None = None,
     device: str = "auto",
     jobs: int | None = None,
+    memory: float | str | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Study:
     """Train networks and rivals on a table under one protocol and say which to use.
@@ -86,6 +88,8 @@ def compare(
         jobs: processes that share the work, each with its share of the cores; by default as many as PyTorch has
             threads, which are the cores unless ``OMP_NUM_THREADS`` says less. Within
             ``joblib.parallel_config(backend="ray")`` or ``"dask"``, the workers of the cluster.
+        memory: bytes (or a text such as ``4GB``) that all processes together may take; members of a fleet that do not
+            fit are trained afterwards, with the same result. By default each takes up to 0.7 of what is free.
         progress: called often.
 
     Raises:
@@ -125,7 +129,16 @@ def compare(
     if resume:
         store.reopen_failed()
     workers = hire(jobs, left=sum(state in ("open", "running") for state in store.states().values()))
-    work(whole_task, question, store, workers, device=device, deadline=deadline, progress=progress)
+    work(
+        whole_task,
+        question,
+        store,
+        workers,
+        device=device,
+        memory=None if memory is None else to_bytes(memory),
+        deadline=deadline,
+        progress=progress,
+    )
     summary = summarise(whole_task, question, store, refused=refused, device=device, workers=workers)
     if not summary["splits"] or not summary["networks"]:
         raise LaminaError(nothing_finished(summary, folder, time))

@@ -12,7 +12,7 @@ import torch
 
 from lamina import networks
 from lamina.fold import Fold
-from lamina.model import Blueprint, train_members
+from lamina.model import Blueprint, left_of, train_members
 from lamina.study.question import Question
 from lamina.study.store import Outcome, Trial
 from lamina.training import Recipe, Trace, draw_settings
@@ -54,6 +54,7 @@ class NetworkContender:
 
     name: str
     device: str = "auto"
+    memory: int | None = None
 
     def attempt(self, fold: Fold, question: Question, deadline: float, progress: Progress) -> Attempt:
         """Train settings x seeds members on the fold; see `Contender`."""
@@ -66,6 +67,7 @@ class NetworkContender:
             settings,
             recipe=Recipe(steps=question.steps or None, racing=question.racing),
             device=self.device,
+            memory=None if self.memory is None else left_of(self.memory, fold),
             deadline=deadline,
             progress=lambda done, planned: progress(done / planned),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,26 +104,41 @@ class Study:
         Raises:
             LaminaError: the study was opened from a folder that holds no such model.
         """
+        return self.kept() or self.fit_best()
+
+    def kept(self) -> Model | None:
+        """The model of the best network that is in the study's folder, if there is one."""
         folder = self.folder / MODEL
-        if (folder / "model.json").is_file():
-            model = Model.load(folder, self.device)
-            if model.blueprint.network == self._winner["name"] and model.about["setting"] == self._winner["setting"]:
-                return model
+        if not (folder / "model.json").is_file():
+            return None
+        model = Model.load(folder, self.device)
+        same = model.blueprint.network == self._winner["name"] and model.about["setting"] == self._winner["setting"]
+        return model if same else None
+
+    def fit_best(self, memory: float | str | None = None, deadline: float = math.inf) -> Model:
+        """Train `best` anew and keep it in the study's folder.
+
+        Args:
+            memory: bytes (or a text such as ``2GB``) that this process may take in all.
+            deadline: the `time.monotonic()` at which to be content with the best weights so far.
+
+        Raises:
+            LaminaError: the study was opened from a folder, or the limits are too narrow.
+        """
         if self.task is None:
             raise LaminaError(
                 f"{str(self.folder)!r} holds no model of its best network; run the comparison again with --resume"
             )
-        return self._fit_best(self.task)
-
-    def _fit_best(self, task: Task) -> Model:
         model = fit_model(
-            task,
+            self.task,
             self._winner["name"],
             settings=[Setting(**self._winner["setting"])],
             params=self.summary["params"],
             seeds=self.summary["seeds"],
             recipe=Recipe(steps=self.summary["steps"]),
             device=self.device,
+            memory=memory,
+            deadline=deadline,
         )
         model.save(self.folder / MODEL)
         return model

@@ -18,6 +18,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+import psutil
 from joblib import Parallel, delayed, parallel_config
 
 from lamina.data.splits import outer_splits
@@ -90,6 +91,7 @@ def work(
     workers: Workers,
     *,
     device: str = "auto",
+    memory: int | None = None,
     deadline: float = math.inf,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
@@ -101,7 +103,8 @@ def work(
     Raises:
         LaminaError: a worker was killed; what is finished is kept.
     """
-    assignment = Assignment(task, question, device, deadline)
+    means = Means(device, None if memory is None else share_of(memory, workers))
+    assignment = Assignment(task, question, means, deadline)
     done, states = 0.0, store.states()
 
     def moved(job: Job | None, part: float = 0.0) -> None:
@@ -147,12 +150,32 @@ def _record(store: Store, job: Job, result: Result) -> None:
 
 
 @dataclass(frozen=True)
+class Means:
+    """What a job may use.
+
+    Attributes:
+        device: the name of the device that networks are trained on.
+        memory: bytes that its process may take in all; None for 0.7 of what is free beside what it has.
+    """
+
+    device: str
+    memory: int | None
+
+
+def share_of(memory: int, workers: Workers) -> int:
+    """Of the memory of a comparison, the part of each process that computes, beside what this one has taken."""
+    if workers.processes == 1:
+        return memory
+    return max(0, memory - psutil.Process().memory_info().rss) // workers.processes
+
+
+@dataclass(frozen=True)
 class Assignment:
     """What is to be done with each job, whoever does it."""
 
     task: Task
     question: Question
-    device: str
+    means: Means
     deadline: float
 
     def do_here(self, jobs: Iterator[Job], workers: Workers, moved: Callable[[Job, float], None]) -> Results:
@@ -161,7 +184,7 @@ class Assignment:
         with limited(workers.threads):
             for job in jobs:
                 moved(job, 0.0)
-                yield job, attempt(job, fold, self.question, self.device, self.deadline, partial(moved, job))
+                yield job, attempt(job, fold, self.question, self.means, self.deadline, partial(moved, job))
 
     def hand_out(self, jobs: Iterator[Job], workers: Workers) -> Results:
         """Let joblib's workers compute the jobs; results come in the order in which they are ready."""
@@ -170,7 +193,7 @@ class Assignment:
         key, local = uuid.uuid4().hex, workers.backend == LOKY
         deadline, parent = Deadline(self.deadline, same_machine=local), os.getpid() if local else None
         give = partial(delayed(_task), content, key)
-        tasks = (give(job, self.device, deadline, workers.threads, parent) for job in jobs)
+        tasks = (give(job, self.means, deadline, workers.threads, parent) for job in jobs)
         n = workers.processes
         configured = parallel_config(LOKY, inner_max_num_threads=workers.threads) if local else streaming()
         with configured:
@@ -203,7 +226,7 @@ _one_at_a_time = threading.Lock()
 
 
 def _task(
-    content: np.ndarray, key: str, job: Job, device: str, deadline: Deadline, threads: int, parent: int | None
+    content: np.ndarray, key: str, job: Job, means: Means, deadline: Deadline, threads: int, parent: int | None
 ) -> tuple[Job, Result]:
     if parent is not None:
         _end_with(parent)
@@ -213,7 +236,7 @@ def _task(
             _unpacked.clear()
             _unpacked[key] = question, folds(task, question)
         question, fold = _unpacked[key]
-        return job, attempt(job, fold, question, device, deadline.at, lambda _: None)
+        return job, attempt(job, fold, question, means, deadline.at, lambda _: None)
 
 
 @lru_cache
@@ -250,7 +273,7 @@ def attempt(
     job: Job,
     fold: Callable[[int], Fold],
     question: Question,
-    device: str,
+    means: Means,
     deadline: float,
     progress: Callable[[float], None],
 ) -> Result:
@@ -259,15 +282,15 @@ def attempt(
         return None
     try:
         mine = fold(job.split)
-        return judge_attempt(mine, contender(job.system, device).attempt(mine, question, deadline, progress))
+        return judge_attempt(mine, contender(job.system, means).attempt(mine, question, deadline, progress))
     except OutOfTime:
         return None
     except Exception as error:  # a system of somebody else's may fail in any way; the others go on
         return Failure(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
-def contender(system: str, device: str) -> Contender:
+def contender(system: str, means: Means) -> Contender:
     """The network or rival called `system` as something that can be compared."""
     if system in rivals.names():
         return RivalContender(rivals.rival(system))
-    return NetworkContender(system, device)
+    return NetworkContender(system, means.device, means.memory)

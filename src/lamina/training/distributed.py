@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import joblib
 import torch
@@ -89,16 +90,14 @@ class Ranks:
     def sum(self, *tensors: Tensor) -> None:
         """Replace each tensor by its sum over the processes."""
         if self.world > 1:
-            with self._connected():
-                for tensor in tensors:
-                    dist.all_reduce(tensor)
+            for tensor in tensors:
+                self._exchange(dist.all_reduce, tensor)
 
     def follow(self, *tensors: Tensor) -> None:
         """Replace each tensor by that of the first process."""
         if self.world > 1:
-            with self._connected():
-                for tensor in tensors:
-                    dist.broadcast(tensor, src=0)
+            for tensor in tensors:
+                self._exchange(dist.broadcast, tensor, 0)
 
     def any(self, here: bool) -> bool:
         """Whether it is so on any process."""
@@ -127,18 +126,20 @@ class Ranks:
             return None
         free = SHARE * free_bytes(choose_device(device)) / (1 if self.device == "cuda" else self.local_world)
         least = torch.tensor([int(free)], device=self.device)
-        with self._connected():
-            dist.all_reduce(least, dist.ReduceOp.MIN)
+        self._exchange(dist.all_reduce, least, dist.ReduceOp.MIN)
         return int(least)
 
-    @contextmanager
-    def _connected(self) -> Iterator[None]:
+    def _exchange(self, operation: Callable[..., Any], tensor: Tensor, *options: Any) -> None:
         try:
-            yield
+            operation(tensor, *options)
+            return
         except RuntimeError as error:
-            raise LaminaError(
-                f"process {self.rank} of {self.world} has lost another, which ended or is out of reach"
-            ) from error
+            reason = str(error)
+        # Raised here, where the first error is gone: with it the threads of the group would live on into the
+        # interpreter's end, and abort it.
+        lost = LaminaError(f"process {self.rank} of {self.world} has lost another, which ended or is out of reach")
+        lost.add_note(reason)
+        raise lost
 
 
 ALONE = Ranks()

@@ -48,6 +48,7 @@ def fit(
     device: str = "auto",
     memory: float | str | None = None,
     deadline: float = math.inf,
+    settle: bool = False,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -72,12 +73,13 @@ def fit(
             those trained at once race with each other, no setting's members are divided, and nobody is stopped where
             the memory does not hold all members of a setting. What is the best of all does not lose in any part.
         deadline: the `time.monotonic()` at which to give up.
+        settle: be content at the deadline with the best weights so far, if every member has some.
         checkpoint: a file to write the state to, and to go on from if it is there.
         progress: called with the steps done and the steps planned.
 
     Raises:
         LaminaError: the numbers of rows or of members do not agree, there is no member, or an input is no matrix.
-        OutOfTime: the deadline came.
+        OutOfTime: the deadline came, and there is nothing to settle for.
     """
     place = choose_device(device)
     x, y = torch.as_tensor(x), torch.as_tensor(y)
@@ -103,6 +105,7 @@ def fit(
             recipe=recipe,
             seed=seed,
             deadline=deadline,
+            settle=settle,
             checkpoint=checkpoint and checkpoint.with_name(f"{checkpoint.name}{numbers.start or ''}"),
             progress=progress and _part(progress, numbers.start, len(numbers), n),
         )

@@ -324,6 +324,7 @@ def train(
     seed: int = 0,
     optimiser: Optimiser | None = None,
     deadline: float = math.inf,
+    settle: bool = False,
     checkpoint: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Trace]:
@@ -344,12 +345,13 @@ def train(
         seed: of dropout and other noise, beside the members' own.
         optimiser: to go on with, moments and all, changed in place; None for a new one.
         deadline: the `time.monotonic()` at which to give up.
+        settle: be content at the deadline with the best weights so far, if every member has some.
         checkpoint: a file to write the state to at every look, and to go on from if it is there.
         progress: called with the steps done and the steps planned.
 
     Raises:
         LaminaError: the number of members is not the fleet's.
-        OutOfTime: the deadline came.
+        OutOfTime: the deadline came, and there is nothing to settle for.
     """
     if len(members) != len(fleet):
         raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
@@ -365,6 +367,8 @@ def train(
             taken = min(run.every, run.steps - run.step)
             for _ in range(taken):
                 if deadline < math.inf and run.ranks.any(time.monotonic() > deadline):
+                    if settle and all(trace.best >= 0 or trace.diverged for trace in run.traces):
+                        return run.traces
                     raise OutOfTime
                 run.update()
             going = run.look(taken)
