@@ -123,12 +123,12 @@ recipe = Recipe(steps=60, batch_size=33, checks=10)
 rows = np.arange(130)
 
 
-def run(recipe=recipe, build=None, seed=0, **options):
+def run(recipe=recipe, build=None, seed=0, dtype=torch.float32, **options):
     build = build or (lambda i: create("mlp", in_features=4, out_features=2, width=16, dropout=0.3, seed=i))
-    fleet = Fleet([build(i) for i in range(2)])
+    fleet = Fleet([build(i).to(dtype) for i in range(2)])
     validation = (rows[99:], rows[99:106])
     members = [Member(Setting(dropout=0.3), i + seed, rows[:99], validation[i]) for i in range(2)]
-    traces = train(fleet, members, x, y, recipe=recipe, **options)
+    traces = train(fleet, members, x.to(dtype), y, recipe=recipe, **options)
     buffers = {name: tensor.double().flatten().tolist() for name, tensor in fleet.buffers.items()}
     return [fleet.parameters.tolist(), buffers, [dataclasses.asdict(trace) for trace in traces]]
 
@@ -167,6 +167,7 @@ with joined("cpu") as ranks:
     found = {
         "plain": run(),
         "weighted": run(weight=weight),
+        "float64": run(dtype=torch.float64, weight=weight.double()),
         "resumed": broken_off(),
         "long deadline": run(deadline=time.monotonic() + 1000),
         "batch norm": run(build=normed),
@@ -203,6 +204,11 @@ def test_two_processes_train_as_one_does(trained, name):
         assert mine["validation"] == pytest.approx(wanted["validation"], rel=1e-5)
         assert mine["train"] == pytest.approx(wanted["train"], rel=1e-5)
         assert mine["steps"] == wanted["steps"]
+
+
+def test_what_differs_is_rounding(trained):
+    alone, together = (np.array(found["float64"][0]) for found in trained[:2])
+    np.testing.assert_allclose(together, alone, rtol=1e-9, atol=1e-12)
 
 
 def test_weights_change_what_is_learnt(trained):

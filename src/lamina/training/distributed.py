@@ -132,14 +132,9 @@ class Ranks:
     def _exchange(self, operation: Callable[..., Any], tensor: Tensor, *options: Any) -> None:
         try:
             operation(tensor, *options)
-            return
         except RuntimeError as error:
-            reason = str(error)
-        # Raised here, where the first error is gone: with it the threads of the group would live on into the
-        # interpreter's end, and abort it.
-        lost = LaminaError(f"process {self.rank} of {self.world} has lost another, which ended or is out of reach")
-        lost.add_note(reason)
-        raise lost
+            which = f"process {self.rank} of {self.world}"
+            raise LaminaError(f"{which} has lost another, which ended or is out of reach") from error
 
 
 ALONE = Ranks()
