@@ -43,8 +43,8 @@ def counted(job: Job, kind: str) -> int:
 
     for M members of P parameters each, batches of B rows, f_0 inputs and f_l outputs of layer l, in float32. The c
     copies of the parameters are the weights, their gradient, Adam's two moments and the weights to go back to when a
-    member diverges, and in a ``judged`` training the averaged weights too: 5 or 6. The batch and the outputs of all layers are kept for the
-    backward pass; beside them stands the gradient of one layer's outputs, the largest.
+    member diverges, and in a ``judged`` training the averaged weights too: 5 or 6. The batch and the outputs of all
+    layers are kept for the backward pass; beside them stands the gradient of one layer's outputs, the largest.
     """
     sizes = linear_sizes(job.make(0))
     parameters = sum((inputs + 1) * outputs for inputs, outputs in sizes)

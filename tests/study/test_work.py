@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
+import psutil
 import pytest
 import torch
 from conftest import small
@@ -206,3 +208,27 @@ def command(pid):
         return Path(f"/proc/{pid}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def test_the_memory_of_a_comparison_is_shared_between_its_processes():
+    taken = psutil.Process().memory_info().rss
+    assert module.share_of(10**10, ONE) == 10**10
+    assert module.share_of(10**10, TWO) == pytest.approx((10**10 - taken) / 2, rel=0.01)
+    assert module.share_of(taken // 2, TWO) == 0
+
+
+def test_with_little_memory_members_are_trained_one_after_another_to_the_same_scores(tmp_path):
+    question = replace(QUESTION, networks=("mlp",), rivals=(), settings=3, steps=30)
+    stores = [Store(tmp_path / f"{i}.sqlite", question.jobs()) for i in range(2)]
+    work(TASK, question, stores[0], ONE)
+    work(TASK, question, stores[1], ONE, memory=psutil.Process().memory_info().rss + 20 * 10**6)
+    whole, parts = map(scores, stores)
+    assert whole.keys() == parts.keys()
+    assert list(parts.values()) == list(whole.values())
+
+
+def test_less_memory_than_a_process_has_taken_is_said(tmp_path):
+    question = replace(QUESTION, networks=("mlp",), rivals=())
+    store = Store(tmp_path / "mlp.sqlite", question.jobs())
+    work(TASK, question, store, ONE, memory=10**6)
+    assert "memory is 1 MB for each process" in next(iter(store.failures().values()))
