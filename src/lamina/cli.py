@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import sqlite3
 import sys
 import time as clock
@@ -119,6 +120,8 @@ def compare(
         memory: what all processes together may take, such as 500MB or 4GB; by default most of what is free.
     """
     began = clock.monotonic()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise LaminaError("torchrun is for lamina fit; lamina compare shares its work between processes by --jobs")
     from lamina.study.compare import compare as run
 
     end = _deadline(began, time)

@@ -27,7 +27,6 @@ from lamina.data.task import Task
 from lamina.errors import LaminaError
 from lamina.fold import Fold
 from lamina.training import Fleet, Head, Member, OutOfTime, Recipe, Setting, Trace, choose_device, draw_settings, fit
-from lamina.training.distributed import current
 from lamina.training.memory import to_bytes
 
 FORMAT = 1
@@ -326,7 +325,7 @@ def fit_model(
             settings,
             recipe=replace(recipe, racing=racing),
             device=device,
-            memory=current().memory(device) if memory is None else left_of(to_bytes(memory), fold),
+            memory=None if memory is None else left_of(to_bytes(memory), fold),
             deadline=deadline,
             settle=True,
             checkpoint=checkpoint,

@@ -1,7 +1,7 @@
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from lamina.training.graph import peak_bytes, reuse_memory, simplify
+from lamina.training.graph import allot_memory, peak_bytes, reuse_memory, simplify
 
 aten = torch.ops.aten
 
@@ -107,3 +107,32 @@ def test_what_is_written_over_is_whole_its_own_and_of_the_same_type():
         module.recompile()
         torch.testing.assert_close(module(x), expected)
         assert torch.equal(x, before)
+
+
+def test_large_results_share_one_block_by_their_lifetimes():
+    x, w = torch.randn(4, 64, 128), torch.randn(4, 128, 128)  # results of 128 KiB
+
+    def chain(x, w):
+        a = torch.bmm(x, w)
+        b = a.sin()
+        c = torch.bmm(b, w)  # a is dead
+        d = c * b
+        return (d.view(4, -1).mT[:2] + d.cos().sum(), c)
+
+    module = traced(chain, x, w)
+    expected = chain(x, w)
+    assert allot_memory(module.graph, x.device) == 2 * 4 * 64 * 128 * 4  # a and b; then d and its cosine in a's place
+    module.recompile()
+    for _ in range(2):
+        for ours, theirs in zip(module(x, w), expected, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_results_that_are_returned_or_small_have_memory_of_their_own():
+    x, w = torch.randn(4, 64, 128), torch.randn(4, 128, 128)
+    module = traced(lambda x, w: torch.bmm(x, w).view(-1), x, w)
+    assert allot_memory(module.graph, x.device) == 0
+    module.recompile()
+    first = module(x, w)
+    assert module(2 * x, w).data_ptr() != first.data_ptr()
+    assert allot_memory(traced(lambda x: (x + 1) * 2, torch.randn(3, 4)).graph, x.device) == 0

@@ -55,7 +55,7 @@ def test_one_cycle_is_torchs(steps, warmup):
 def test_cosine_is_its_formula_at_every_step(steps, warmup):
     rise = max(1.0, warmup * steps)
     expected = [
-        (t + 1) / rise if t < rise else 0.5 * (1 + math.cos(math.pi * (t - rise) / max(1.0, steps - rise)))
+        min(1.0, (t + 1) / rise) if t < rise else 0.5 * (1 + math.cos(math.pi * (t - rise) / max(1.0, steps - rise)))
         for t in range(steps)
     ]
     torch.testing.assert_close(factors("cosine", steps, warmup), torch.tensor(expected), rtol=1e-6, atol=1e-7)

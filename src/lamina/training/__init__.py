@@ -4,10 +4,11 @@ from lamina.training.device import choose_device
 from lamina.training.fit import Fitted, fit
 from lamina.training.fleet import Fleet
 from lamina.training.head import Head
+from lamina.training.member import Member, OutOfTime, Trace
 from lamina.training.optimiser import Optimiser, make_optimiser
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting, draw_settings
-from lamina.training.train import Member, OutOfTime, Trace, train
+from lamina.training.train import train
 
 __all__ = [
     "Fitted",

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from lamina.errors import LaminaError
 from lamina.training.device import choose_device
+from lamina.training.distributed import current
 from lamina.training.fleet import Fleet
+from lamina.training.member import Member, Trace
 from lamina.training.memory import SHARE, free_bytes, members_at_once, to_bytes
 from lamina.training.racing import undivided
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting
-from lamina.training.train import Member, Trace, train
+from lamina.training.train import train
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def fit(
         everything = np.arange(len(x))
         members = [Member(Setting(dropout=0.0), seed=i, train=everything) for i in range(n)]
     batch = recipe.batch_for(min(len(m.train) for m in members))
-    budget = int(SHARE * free_bytes(place)) if memory is None else to_bytes(memory)
+    free = current().memory(device) or int(SHARE * free_bytes(place))
+    budget = free if memory is None else to_bytes(memory)
     at_once = members_at_once(build(0), x.shape[1], batch, recipe, n, budget)
     ranges, recipe = _ranges(members, at_once, recipe)
     parts, traces = [], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, fx
 
 aten = torch.ops.aten
 # Graphs and nodes of `torch.fx` are typed as Any: their arguments may be anything at all.
-LARGE = 1 << 16  # bytes from which memory is worth setting aside
+LARGE, ALIGNED = 1 << 16, 64  # bytes from which memory is worth setting aside, and of which places are multiples
 _SAME_SHAPE = (aten.expand.default, aten.view.default, aten._unsafe_view.default)
 _SAME_VALUE = (aten.detach.default, aten.alias.default)
 
@@ -141,33 +140,37 @@ def _write_into_first(node: Any) -> bool:
 
 
 def allot_memory(graph: Any, device: torch.device) -> int:
-    """Let large results be written into memory that is set aside once, the same at every run; returns its bytes.
+    """Let large results be written into one block of memory, the same at every run; returns its bytes.
 
-    A result takes over a place of its size whose former result nobody needs any more.
+    Results that are alive at the same time have places of their own, others share: the largest choose first, each the
+    lowest place that is free while it lives.
     """
-    position = {node: i for i, node in enumerate(graph.nodes)}
     alive = _lifetimes(graph)
     returned = {storage for node in graph.output_node().all_input_nodes for storage in _storages(node)}
-    ends: dict[int, list[Tensor]] = defaultdict(list)
-    free: dict[tuple, list[Tensor]] = defaultdict(list)
-    total = 0
-    for node, at in position.items():
-        for place in ends.pop(at - 1, ()):
-            free[place.shape, place.dtype].append(place)
+    found = []
+    for at, node in enumerate(graph.nodes):
         value = node.meta.get("val")
         if not isinstance(value, Tensor) or value.numel() * value.element_size() < LARGE or not value.is_contiguous():
             continue
         born, dies, size = alive.get(_id(value), (-1, 0, 0))
         form = _writing_form(node.target) if born == at and _id(value) not in returned else None
-        if form is None:
-            continue
-        flat = (torch.Size([value.numel()]), value.dtype)
-        if not free[flat]:
-            free[flat].append(torch.empty(value.numel(), dtype=value.dtype, device=device))
-            total += size
-        place = free[flat].pop()
-        ends[dies].append(place)
-        node.target = _into(*form, place.view(value.shape))
+        if form is not None:
+            found.append((-(-size // ALIGNED) * ALIGNED, born, dies, node, form))
+    places: list[tuple[int, int, int, int]] = []
+    for size, born, dies, node, _ in sorted(found, key=lambda f: f[:2], reverse=True):
+        start = 0
+        for other, end, first, last in sorted(places):
+            if first <= dies and born <= last and other < start + size:
+                start = max(start, end)
+        places.append((start, start + size, born, dies))
+        node.meta["start"] = start
+    total = max((end for _, end, _, _ in places), default=0)
+    block = torch.empty(total, dtype=torch.uint8, device=device)
+    for _, _, _, node, form in found:
+        value, start = node.meta["val"], node.meta["start"]
+        part: Any = block[start : start + value.numel() * value.element_size()]
+        place = part.view(value.dtype).view(value.shape)
+        node.target = _into(*form, place)
     return total
 
 

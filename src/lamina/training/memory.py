@@ -13,8 +13,8 @@ from lamina.errors import LaminaError
 from lamina.training.recipe import Recipe
 
 SHARE = 0.7  # of the memory that is free, for whoever does not say how much to use
-# Of a network's parameters: kept, live, averaged, gradient, step, two moments, decay, and one to select members.
-COPIES = 9
+# Of a network's parameters: kept, live, averaged, gradient and its parts, two moments, decay.
+COPIES = 8
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +14,8 @@ from torch.optim.sgd import sgd
 
 from lamina.errors import unknown
 from lamina.training.muon import Muon
+
+BLOCK = 1 << 23  # bytes of parameters that are moved at a time, so that their step needs little memory
 
 
 class Direction(Protocol):
@@ -209,8 +210,10 @@ class Optimiser:
         self._begin()
 
     def _begin(self) -> None:
-        self._step = torch.empty_like(self.parameters, requires_grad=False, memory_format=torch.contiguous_format)
-        self._memory = self.direction.begin(self._step)
+        self._memory = self.direction.begin(self.parameters.detach().contiguous())
+        members, size = self.parameters.shape
+        rows = min(members, max(1, BLOCK // max(1, size * self.parameters.element_size())))
+        self._scratch = self.parameters.detach().new_empty(rows, size)
 
     @torch.no_grad()
     def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
@@ -221,20 +224,31 @@ class Optimiser:
             learning_rate: (members,), the rate of each member at this step.
         """
         self.steps += 1
-        self._step.zero_()
-        if self.weight_decay is not None and self.direction.coupled:
-            gradient.addcmul_(self.parameters, self.weight_decay)
-        self.direction.move(self._step, gradient.contiguous(), self._memory)
-        if self.weight_decay is not None and not self.direction.coupled:
-            self._step.addcmul_(self.parameters, self.weight_decay, value=-1)
-        self.parameters.addcmul_(self._step, learning_rate[:, None])
+        members, rows = len(self.parameters), len(self._scratch)
+        for start in range(0, members, rows):
+            block = slice(start, start + rows)
+            last = start + rows >= members  # a count of steps goes on by one for all blocks together
+            memory = {n: t[block] if t.ndim else t if last else t.clone() for n, t in self._memory.items()}
+            self._move(self.parameters[block], gradient[block], learning_rate[block], block, memory)
+
+    def _move(
+        self, parameters: Tensor, gradient: Tensor, rate: Tensor, block: slice, memory: dict[str, Tensor]
+    ) -> None:
+        decay = None if self.weight_decay is None else self.weight_decay[block]
+        step = self._scratch[: len(parameters)].zero_()
+        if decay is not None and self.direction.coupled:
+            gradient.addcmul_(parameters, decay)
+        self.direction.move(step, gradient.contiguous(), memory)
+        if decay is not None and not self.direction.coupled:
+            step.addcmul_(parameters, decay, value=-1)
+        parameters.addcmul_(step, rate[:, None])
 
     @torch.no_grad()
     def select(self, members: Tensor) -> None:
         """Go on with some of the members only, given by their places."""
         self.parameters = self.parameters[members]
         self.weight_decay = None if self.weight_decay is None else self.weight_decay[members]
-        self._step = torch.empty_like(self.parameters)
+        self._scratch = self._scratch[: len(self.parameters)]
         self._memory = {name: t[members] if t.ndim else t for name, t in self._memory.items()}
 
     @torch.no_grad()
@@ -278,66 +292,3 @@ def make_optimiser(name: str, parameters: Tensor, weight_decay: Tensor, shapes: 
     if name not in OPTIMISERS:
         raise unknown("optimiser", name, OPTIMISERS)
     return Optimiser(parameters, weight_decay, OPTIMISERS[name](shapes))
-
-
-class AdamW:
-    r"""Adam with decoupled weight decay, for a matrix of parameters with one row per member.
-
-    With the gradient :math:`g_t`: :math:`m_t = \beta_1 m_{t-1} + (1-\beta_1) g_t`,
-    :math:`v_t = \beta_2 v_{t-1} + (1-\beta_2) g_t^2`,
-    :math:`\theta_t = (1 - \eta_t \lambda)\theta_{t-1} - \eta_t \hat m_t / (\sqrt{\hat v_t} + \epsilon)` with the
-    bias-corrected :math:`\hat m_t = m_t / (1-\beta_1^t)` and :math:`\hat v_t = v_t / (1-\beta_2^t)`.
-
-    Args:
-        parameters: (members, parameters), changed in place by `step`.
-        weight_decay: what broadcasts to (members, parameters); the :math:`\lambda` of each entry.
-        betas: the decay rates of the two moments; the usual ones.
-        eps: added to the denominator.
-
-    Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101.
-    """
-
-    def __init__(
-        self,
-        parameters: Tensor,
-        weight_decay: Tensor,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-    ) -> None:
-        self.parameters, self.betas, self.eps = parameters, betas, eps
-        self.weight_decay = weight_decay.expand_as(parameters)
-        self.mean = torch.zeros_like(parameters)
-        self.square = torch.zeros_like(parameters)
-        self.steps = 0
-
-    @torch.no_grad()
-    def step(self, gradient: Tensor, learning_rate: Tensor) -> None:
-        """One step.
-
-        Args:
-            gradient: (members, parameters).
-            learning_rate: (members,), the rate of each member at this step.
-        """
-        self.steps += 1
-        first, second = self.betas
-        self.mean.lerp_(gradient, 1 - first)
-        self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        rate = learning_rate[:, None]
-        denominator = (self.square.sqrt() / math.sqrt(1 - second**self.steps)).add_(self.eps)
-        self.parameters.mul_(1 - rate * self.weight_decay)
-        self.parameters.sub_(self.mean / denominator * (rate / (1 - first**self.steps)))
-
-    def select(self, members: Tensor) -> None:
-        """Go on with some of the members only."""
-        for name in ("parameters", "weight_decay", "mean", "square"):
-            setattr(self, name, getattr(self, name)[members])
-
-    def to(self, device: torch.device) -> AdamW:
-        """Move the optimiser to `device` in place, and return it."""
-        for name in ("parameters", "weight_decay", "mean", "square"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
-
-    def state(self) -> dict[str, Tensor]:
-        """The tensors that a checkpoint needs, by name."""
-        return {"parameters": self.parameters, "mean": self.mean, "square": self.square}

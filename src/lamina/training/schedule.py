@@ -15,7 +15,7 @@ def _warm_up(step: Tensor, steps: int, warmup: float, after: Callable[[Tensor], 
     """A straight rise over the share `warmup` of the steps, then `after` of the share of the rest that is gone."""
     rise = max(1.0, warmup * steps)
     gone = (step - rise) / max(1.0, steps - rise)
-    return torch.where(step < rise, (step + 1) / rise, after(gone))
+    return torch.where(step < rise, ((step + 1) / rise).clamp(max=1.0), after(gone))
 
 
 def _cosine(start: float, end: float, share: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def factors(name: str, steps: int, warmup: float) -> Tensor:
     r"""The share of the peak learning rate at every step.
 
     In the warm-up, over :math:`r = \max(1, w T)` of the :math:`T` steps, step :math:`t = 0, 1, \dots` has
-    :math:`(t + 1)/r`; where :math:`r` is not whole, the last of them is above the peak, by less than :math:`1/r`.
+    :math:`\min(1, (t + 1)/r)`.
 
     Args:
         name: one of `SCHEDULES`.
