@@ -147,7 +147,7 @@ def allot_memory(graph: Any, device: torch.device) -> int:
     """
     alive = _lifetimes(graph)
     returned = {storage for node in graph.output_node().all_input_nodes for storage in _storages(node)}
-    found = []
+    found: list[Any] = []
     for at, node in enumerate(graph.nodes):
         value = node.meta.get("val")
         if not isinstance(value, Tensor) or value.numel() * value.element_size() < LARGE or not value.is_contiguous():
