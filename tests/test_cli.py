@@ -289,3 +289,35 @@ def test_the_standard_output_of_a_real_process_is_json_alone(tmp_path):
     assert json.loads(done.stdout)["task"] == "multiclass"
     assert "Traceback" not in done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_fit_is_content_with_what_it_has_when_the_time_is_over(run, tmp_path):
+    start = time.monotonic()
+    code, out, err = run(
+        "fit", "diabetes", "--network=mlp", "--settings=2", "--seeds=1", "--time=3s", f"--out={tmp_path / 'm'}"
+    )
+    assert (code, err) == (0, "")
+    assert (tmp_path / "m" / "model.json").is_file()
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--memory=1MB"], "memory is 1 MB for each process; with"),
+        (["--memory=lots"], "memory is 'lots', it has to be a number of bytes"),
+        (["--time=1ms"], "time is '1ms', it has to be seconds"),
+    ],
+)
+def test_limits_that_cannot_be_kept_are_said(run, tmp_path, flags, message):
+    code, _, err = run("fit", "iris", "--network=mlp", *flags, f"--out={tmp_path / 'm'}")
+    assert code == 2
+    assert message in err
+    assert not (tmp_path / "m").exists()
+
+
+def test_compare_is_not_for_torchrun(run, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = run("compare", "iris", *FAST)
+    assert code == 2
+    assert "torchrun is for lamina fit" in err

@@ -195,3 +195,41 @@ def test_a_program_computes_what_vmap_computes():
     loss = member_loss(fleet.forward(live, x, training=True), y)
     (expected,) = torch.autograd.grad(loss.sum(), live)
     torch.testing.assert_close(run(Program, fleet, x, y)[1], expected, rtol=1e-10, atol=1e-12)
+
+
+class Product(torch.autograd.Function):
+    """``x w.T`` with a form of its own for a whole stack."""
+
+    stacks = 0
+
+    @staticmethod
+    def forward(x, weight):
+        return x @ weight.T
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        x, weight = ctx.saved_tensors
+        return gradients[0] @ weight, gradients[0].T @ x
+
+    @staticmethod
+    def vmap(info, in_dims, x, weight):
+        assert in_dims == (0, 0)
+        Product.stacks += 1
+        return torch.bmm(x, weight.mT), 0
+
+
+class Batched(nn.Linear):
+    def forward(self, x):
+        return Product.apply(x, self.weight) + self.bias
+
+
+def test_a_layers_own_batched_form_is_used_and_agrees_with_a_loop():
+    built, fleet, x, y = build(lambda: nn.Sequential(Batched(4, 5), nn.ReLU(), Batched(5, 2)))
+    Product.stacks = 0
+    for ours, theirs in zip(run(Program, fleet, x, y), in_a_loop(built, x, y), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    assert Product.stacks == 2

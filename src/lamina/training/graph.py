@@ -166,11 +166,11 @@ def allot_memory(graph: Any, device: torch.device) -> int:
         node.meta["start"] = start
     total = max((end for _, end, _, _ in places), default=0)
     block = torch.empty(total, dtype=torch.uint8, device=device)
-    for _, _, _, node, form in found:
+    for _, _, _, node, (form, argument) in found:
         value, start = node.meta["val"], node.meta["start"]
         part: Any = block[start : start + value.numel() * value.element_size()]
         place = part.view(value.dtype).view(value.shape)
-        node.target = _into(*form, place)
+        node.target = _into(form, argument, place)
     return total
 
 
