@@ -293,7 +293,7 @@ def test_the_standard_output_of_a_real_process_is_json_alone(tmp_path):
 
 def test_fit_is_content_with_what_it_has_when_the_time_is_over(run, tmp_path):
     start = time.monotonic()
-    code, out, err = run(
+    code, _, err = run(
         "fit", "diabetes", "--network=mlp", "--settings=2", "--seeds=1", "--time=3s", f"--out={tmp_path / 'm'}"
     )
     assert (code, err) == (0, "")

@@ -4,6 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import lamina
+from lamina.catalog import table_networks
 from lamina.errors import LaminaError, LaminaWarning
 from lamina.training.fleet import Fleet
 from lamina.training.loss import member_loss
@@ -233,3 +234,29 @@ def test_a_layers_own_batched_form_is_used_and_agrees_with_a_loop():
     for ours, theirs in zip(run(Program, fleet, x, y), in_a_loop(built, x, y), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
     assert Product.stacks == 2
+
+
+@pytest.mark.parametrize("name", [*table_networks(), *DETERMINISTIC])
+def test_with_all_memory_set_aside_a_step_is_still_that_of_vmap_time_after_time(name, monkeypatch):
+    """At every size: what is small would otherwise have memory of its own and hide that two results share a place."""
+    monkeypatch.setattr("lamina.training.graph.LARGE", 1)
+
+    def make():
+        if name in DETERMINISTIC:
+            return DETERMINISTIC[name]()
+        return lamina.create(name, in_features=4, out_features=2, width=7, dropout=0.3)
+
+    _, fleet, x, y = build(make)
+    made = Noise([(s,) for s in range(MEMBERS)], fleet.device)
+    program = Program(fleet, fleet.parameters, x, y, None, made)
+    monkeypatch.setattr("lamina.training.graph.LARGE", 1 << 40)
+    monkeypatch.setattr("lamina.training.program.reuse_memory", lambda graph: None)
+    plain = Noise([(s,) for s in range(MEMBERS)], fleet.device)
+    simple = Program(fleet, fleet.parameters, x, y, None, plain)
+    for step in range(2):
+        made.begin(step)
+        plain.begin(step)
+        ours = program(fleet.parameters, fleet.buffers, x + step, y, None)
+        theirs = simple(fleet.parameters, fleet.buffers, x + step, y, None)
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import operator
 from functools import cache
 from typing import Any
 
@@ -95,21 +95,20 @@ def reuse_memory(graph: Any) -> None:
 
     Fresh memory costs more than the arithmetic: the system hands it out page by page.
     """
-    position = {node: i for i, node in enumerate(graph.nodes)}
-    alive = _lifetimes(graph)
-    for node, at in position.items():
+    owners = _owners(graph)
+    alive = _lifetimes(graph, owners)
+    for at, node in enumerate(graph.nodes):
         if torch.Tag.pointwise not in getattr(node.target, "tags", ()):
             continue
         first, *others = node.args
-        if not _alike(first, node.meta["val"]) or _shares(first, others):
+        if not _alike(first, node.meta["val"]):
             continue
-        old = first.meta["val"]
-        storage = _id(old)
-        born, dies, size = alive.get(storage, (0, 0, 0))
-        if dies == at and size == old.numel() * old.element_size() and _write_into_first(node):
-            _, until, _ = alive.pop(_id(node.meta["val"]))
-            alive[storage] = (born, until, size)
-            node.meta["val"] = old
+        owner = owners[first]
+        shared = any(isinstance(o, fx.Node) and o is not first and owners[o] is owner for o in others)
+        whole = _bytes(first) == _bytes(owner)
+        if owner in alive and alive[owner][1] == at and whole and not shared and _write_into_first(node):
+            alive[owner] = (alive[owner][0], alive.pop(node)[1])
+            owners = {n: owner if o is node else o for n, o in owners.items()}
 
 
 def _alike(node: object, value: Tensor) -> bool:
@@ -117,12 +116,6 @@ def _alike(node: object, value: Tensor) -> bool:
     if not isinstance(node, fx.Node) or not isinstance(other := node.meta["val"], Tensor):
         return False
     return (other.shape, other.stride(), other.dtype) == (value.shape, value.stride(), value.dtype)
-
-
-def _shares(node: Any, others: Sequence[object]) -> bool:
-    """Whether one of the others is another view of the memory of `node`."""
-    values = [o.meta["val"] for o in others if isinstance(o, fx.Node) and o is not node]
-    return any(isinstance(v, Tensor) and _id(v) == _id(node.meta["val"]) for v in values)
 
 
 def _write_into_first(node: Any) -> bool:
@@ -145,17 +138,17 @@ def allot_memory(graph: Any, device: torch.device) -> int:
     Results that are alive at the same time have places of their own, others share: the largest choose first, each the
     lowest place that is free while it lives.
     """
-    alive = _lifetimes(graph)
-    returned = {storage for node in graph.output_node().all_input_nodes for storage in _storages(node)}
+    owners = _owners(graph)
+    alive = _lifetimes(graph, owners)
+    returned = {owners[node] for node in graph.output_node().all_input_nodes}
     found: list[Any] = []
-    for at, node in enumerate(graph.nodes):
+    for node in graph.nodes:
         value = node.meta.get("val")
-        if not isinstance(value, Tensor) or value.numel() * value.element_size() < LARGE or not value.is_contiguous():
+        if node not in alive or node in returned or not isinstance(value, Tensor) or not value.is_contiguous():
             continue
-        born, dies, size = alive.get(_id(value), (-1, 0, 0))
-        form = _writing_form(node.target) if born == at and _id(value) not in returned else None
+        form = _writing_form(node.target) if _bytes(node) >= LARGE else None
         if form is not None:
-            found.append((-(-size // ALIGNED) * ALIGNED, born, dies, node, form))
+            found.append((-(-_bytes(node) // ALIGNED) * ALIGNED, *alive[node], node, form))
     places: list[tuple[int, int, int, int]] = []
     for size, born, dies, node, _ in sorted(found, key=lambda f: f[:2], reverse=True):
         start = 0
@@ -198,34 +191,46 @@ def _into(form: Any, argument: str, place: Tensor) -> Any:
     return compute
 
 
-def _lifetimes(graph: Any) -> dict[int, tuple[int, int, int]]:
-    """For every storage that the graph makes: where it is made, where it is used last, and its bytes."""
-    position = {node: i for i, node in enumerate(graph.nodes)}
-    given = {s for node in graph.nodes if node.op == "placeholder" for s in _storages(node)}
-    alive: dict[int, tuple[int, int, int]] = {}
-    for node, at in position.items():
-        last = max((position[user] for user in node.users), default=at)
-        for storage, size in _storages(node).items():
-            if storage not in given:
-                born, dies, _ = alive.get(storage, (at, at, 0))
-                alive[storage] = (born, max(dies, last), size)
+def _owners(graph: Any) -> dict[Any, Any]:
+    """For every node the one whose memory its result lies in: itself, unless it is a view or writes into another."""
+    owners: dict[Any, Any] = {}
+    for node in graph.nodes:
+        owners[node] = node
+        if node.op == "output" or not node.all_input_nodes:
+            continue
+        if node.target is operator.getitem or node.target == aten._unsafe_view.default:
+            owners[node] = owners[node.args[0]]
+        elif isinstance(node.target, torch._ops.OpOverload):
+            schema = node.target._schema
+            if any(result.alias_info is not None for result in schema.returns):
+                names = [a.name for a in schema.arguments if a.alias_info is not None]
+                places = [k for k, a in enumerate(schema.arguments) if a.alias_info is not None]
+                argument = node.kwargs[names[0]] if names[0] in node.kwargs else node.args[places[0]]
+                owners[node] = owners[argument]
+    return owners
+
+
+def _lifetimes(graph: Any, owners: dict[Any, Any]) -> dict[Any, tuple[int, int]]:
+    """For every node that makes memory: its own position and that of the last node that reads it."""
+    position = {node: at for at, node in enumerate(graph.nodes)}
+    alive: dict[Any, tuple[int, int]] = {}
+    for node, owner in owners.items():
+        if owner.op == "call_function":
+            last = max((position[user] for user in node.users), default=position[node])
+            alive[owner] = (position[owner], max(alive.get(owner, (0, 0))[1], last))
     return alive
 
 
-def _storages(node: Any) -> dict[int, int]:
+def _bytes(node: Any) -> int:
     values = node.meta.get("val", ())
     tensors = [v for v in (values if isinstance(values, list | tuple) else [values]) if isinstance(v, Tensor)]
-    return {_id(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
-
-
-def _id(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def peak_bytes(graph: Any) -> int:
     """The most bytes that the results of the graph's operations hold at one time; its inputs are not counted."""
     changes = [0] * (len(graph.nodes) + 1)
-    for born, dies, size in _lifetimes(graph).values():
-        changes[born] += size
-        changes[dies + 1] -= size
+    for node, (born, dies) in _lifetimes(graph, _owners(graph)).items():
+        changes[born] += _bytes(node)
+        changes[dies + 1] -= _bytes(node)
     return max(itertools.accumulate(changes))
