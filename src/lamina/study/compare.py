@@ -241,7 +241,7 @@ def nothing_finished(summary: dict[str, Any], folder: Path, time: float | str | 
     """Why there is no verdict, in one line."""
     if time is not None and summary["undone"]:
         return (
-            f"no split was finished within {time}; give more time or fewer networks, or go on by --resume: "
+            f"no split was finished within {time if isinstance(time, str) else f'{time:.3g} s'}; give more time or fewer networks, or go on by --resume: "
             f"what is done stays in {str(folder)!r}"
         )
     errors = "; ".join(f"{e['network']}: {e['message']}" for e in summary["errors"])
