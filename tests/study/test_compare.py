@@ -192,7 +192,7 @@ def test_a_comparison_races_if_it_is_asked_to_and_says_so(study, tmp_path):
 
 
 def test_too_little_time_says_so_and_keeps_what_is_done(tmp_path):
-    with pytest.raises(LaminaError, match=r"no split was finished within 0\.001; give more time"):
+    with pytest.raises(LaminaError, match=r"no split was finished within 0\.001 s; give more time"):
         small(tmp_path / "s", time=0.001)
     assert small(tmp_path / "s", resume=True).summary["splits"] == 3
 

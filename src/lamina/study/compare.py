@@ -240,8 +240,9 @@ def seconds(time: float | str) -> float:
 def nothing_finished(summary: dict[str, Any], folder: Path, time: float | str | None) -> str:
     """Why there is no verdict, in one line."""
     if time is not None and summary["undone"]:
+        given = time if isinstance(time, str) else f"{time:.3g} s"
         return (
-            f"no split was finished within {time if isinstance(time, str) else f'{time:.3g} s'}; give more time or fewer networks, or go on by --resume: "
+            f"no split was finished within {given}; give more time or fewer networks, or go on by --resume: "
             f"what is done stays in {str(folder)!r}"
         )
     errors = "; ".join(f"{e['network']}: {e['message']}" for e in summary["errors"])
