@@ -66,8 +66,8 @@ def text() -> str:
         f"Mean ranks of the eight networks, each on its own, and two rivals: {ordered}. Table by table: "
         "[benchmarks/results/tables.csv](benchmarks/results/tables.csv) (its times were taken while other work ran). "
         "Some defaults (ramps, learning rate, weight decay, averaging) were chosen with a look at fourteen of these "
-        "tables, so the ranks flatter Lamina a little. They were taken before dropout's random numbers and the optimiser's "
-        "kernel were changed, which alters single scores by chance; the protocol is the same.",
+        "tables, so the ranks flatter Lamina a little. They were taken before dropout's random numbers and the "
+        "optimiser's kernel were changed, which alters single scores by chance; the protocol is the same.",
         "",
         f"Over an empty interpreter, `lamina --help` takes {startup['help_over_empty']} s of processor time and "
         f"`lamina list` {startup['list_over_empty']} s; `import lamina` adds {startup['import_over_torch']} s to "
