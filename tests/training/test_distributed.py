@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -82,7 +83,7 @@ def test_alone_everything_stays_as_it_is(monkeypatch):
         assert loss.tolist() == [1, 2]
         assert gradient.tolist() == [[3], [4]]
         assert [ranks.any(True), ranks.any(False)] == [True, False]
-        assert ranks.memory("cpu") is None
+        assert 0 < ranks.memory("cpu") < psutil.virtual_memory().total
 
 
 def test_one_process_of_torchrun_is_alone(monkeypatch):

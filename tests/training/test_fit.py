@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import lamina
-from lamina.errors import LaminaError
+from lamina.errors import LaminaError, LaminaWarning
 from lamina.training import Member, OutOfTime, Recipe, Setting
 from lamina.training.memory import member_bytes
 
@@ -38,7 +38,7 @@ def test_one_module_is_a_fleet_of_one():
 def test_parts_that_fit_the_memory_give_the_numbers_of_the_whole():
     x, y = data()
     whole = lamina.fit(network, x, y, members=members(5), recipe=RECIPE)
-    each = member_bytes(network(0), 4, 16, RECIPE)
+    each = member_bytes(network(0), 4, 16)
     seen = []
     parts = lamina.fit(
         network, x, y, members=members(5), recipe=RECIPE, memory=2 * each, progress=lambda *p: seen.append(p)
@@ -92,3 +92,19 @@ def test_the_deadline_ends_it():
     x, y = data()
     with pytest.raises(OutOfTime):
         lamina.fit([network(0)], x, y, recipe=RECIPE, deadline=time.monotonic() - 1)
+
+
+class Branching(nn.Linear):
+    def forward(self, x):
+        h = super().forward(x)
+        return h if h.sum() > 0 else -h
+
+
+def test_what_cannot_be_stacked_is_trained_judged_and_asked_one_by_one():
+    x, y = data()
+    with pytest.warns(LaminaWarning, match="Branching cannot be trained as a stack"):
+        fitted = lamina.fit([Branching(4, 2) for _ in range(2)], x, y, recipe=RECIPE)
+    rows = torch.from_numpy(x)
+    torch.testing.assert_close(
+        fitted.fleet.predict(rows, chunk=80), torch.stack([fitted.fleet.module(i)(rows) for i in range(2)])
+    )

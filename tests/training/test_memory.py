@@ -6,7 +6,7 @@ from torch import nn
 import lamina
 from lamina.catalog import table_networks
 from lamina.errors import LaminaError
-from lamina.training import Fleet, Recipe
+from lamina.training import Fleet
 from lamina.training.memory import COPIES, free_bytes, member_bytes, members_at_once, to_bytes
 from lamina.training.noise import Noise
 from lamina.training.program import Program
@@ -39,14 +39,14 @@ def test_the_estimate_is_near_what_a_traced_step_holds(name):
     program = Program(fleet, fleet.parameters, x, y, None, Noise([(0,)] * members, fleet.device))
     parameters = fleet.parameters.shape[1] * 4
     step = program.peak / members
-    estimate = member_bytes(network, features, batch, Recipe()) - (COPIES - 2) * parameters
+    estimate = member_bytes(network, features, batch) - (COPIES - 2) * parameters
     assert 0.8 * step < estimate < 2.0 * step
 
 
 def test_members_are_as_many_as_fit():
     network = nn.Linear(4, 2)
-    each = member_bytes(network, 4, 32, Recipe())
-    assert [members_at_once(network, 4, 32, Recipe(), 10, n * each) for n in (0, 1, 3.5, 100)] == [1, 1, 3, 10]
+    each = member_bytes(network, 4, 32)
+    assert [members_at_once(network, 4, 32, 10, n * each) for n in (0, 1, 3.5, 100)] == [1, 1, 3, 10]
 
 
 def test_a_network_that_cannot_be_looked_at_goes_alone():
@@ -54,4 +54,4 @@ def test_a_network_that_cannot_be_looked_at_goes_alone():
         def forward(self, x):
             return super().forward(x) if x.sum() > 0 else x
 
-    assert members_at_once(Branching(4, 2), 4, 32, Recipe(), 10, 10**12) == 1
+    assert members_at_once(Branching(4, 2), 4, 32, 10, 10**12) == 1

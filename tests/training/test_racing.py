@@ -157,7 +157,7 @@ def test_parts_are_everything_in_order_and_as_large_as_they_may_be(entries, most
 def test_members_that_do_not_fit_at_once_race_in_parts_of_whole_settings(held, at_once, stopped):
     x, y = data()
     grid = members()
-    each = member_bytes(network(0), 4, 16, RECIPE)
+    each = member_bytes(network(0), 4, 16)
     fitted = lamina.fit(lambda i: network(grid[i].seed), x, y, members=grid, recipe=RECIPE, memory=held * each)
     assert fitted.at_once == at_once
     assert sum(t.outraced for t in fitted.traces) == stopped

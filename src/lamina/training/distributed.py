@@ -120,12 +120,12 @@ class Ranks:
         if self.any(not torch.equal(mine, first)):
             raise LaminaError("the processes do not train the same: their rows, settings or checkpoints differ")
 
-    def memory(self, device: str = "auto") -> int | None:
-        """Bytes that each process may take, the same for all; None, the trainer's own choice, for one that is alone."""
+    def memory(self, device: str = "auto") -> int:
+        """Bytes that each process may take, the same for all: its share of 0.7 of what is free."""
+        free = int(SHARE * free_bytes(choose_device(device)) / (1 if self.device == "cuda" else self.local_world))
         if self.world == 1:
-            return None
-        free = SHARE * free_bytes(choose_device(device)) / (1 if self.device == "cuda" else self.local_world)
-        least = torch.tensor([int(free)], device=self.device)
+            return free
+        least = torch.tensor([free], device=self.device)
         self._exchange(dist.all_reduce, least, dist.ReduceOp.MIN)
         return int(least)
 
@@ -152,8 +152,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
 
     Every process does all that the block says, on the same data: `lamina.fit` then computes a part of each batch in
     each, and all end with the same networks. An error in one process ends all: the process that failed first raises
-    it, the others end in silence, as `SystemExit`. Warnings are shown by the first process alone. For more members than
-    the memory holds, give `lamina.fit` the memory that all agree on, ``memory=ranks.memory()``.
+    it, the others end in silence, as `SystemExit`. Warnings are shown by the first process alone.
 
     Args:
         device: on the CPU the processes speak by gloo; on ``cuda`` by NCCL, each with the GPU of its local number.

@@ -16,7 +16,7 @@ from lamina.training.device import choose_device
 from lamina.training.distributed import current
 from lamina.training.fleet import Fleet
 from lamina.training.member import Member, Trace
-from lamina.training.memory import SHARE, free_bytes, members_at_once, to_bytes
+from lamina.training.memory import members_at_once, to_bytes
 from lamina.training.racing import undivided
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting
@@ -92,9 +92,8 @@ def fit(
         everything = np.arange(len(x))
         members = [Member(Setting(dropout=0.0), seed=i, train=everything) for i in range(n)]
     batch = recipe.batch_for(min(len(m.train) for m in members))
-    free = current().memory(device) or int(SHARE * free_bytes(place))
-    budget = free if memory is None else to_bytes(memory)
-    at_once = members_at_once(build(0), x.shape[1], batch, recipe, n, budget)
+    budget = current().memory(device) if memory is None else to_bytes(memory)
+    at_once = members_at_once(build(0), x.shape[1], batch, n, budget)
     ranges, recipe = _ranges(members, at_once, recipe)
     parts, traces = [], []
     for numbers in ranges:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from lamina.errors import LaminaError
-from lamina.training.recipe import Recipe
 
 SHARE = 0.7  # of the memory that is free, for whoever does not say how much to use
 # Of a network's parameters: kept, live, averaged, gradient and its parts, two moments, decay.
@@ -37,7 +36,7 @@ def free_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def member_bytes(network: nn.Module, features: int, batch: int, recipe: Recipe) -> int:
+def member_bytes(network: nn.Module, features: int, batch: int) -> int:
     """An estimate of what one member of a fleet needs in training.
 
     `COPIES` of the parameters, the tensors that the forward pass of a batch leaves for the backward pass, and half as
@@ -59,10 +58,10 @@ def member_bytes(network: nn.Module, features: int, batch: int, recipe: Recipe) 
     return COPIES * size + int(1.5 * activations)
 
 
-def members_at_once(network: nn.Module, features: int, batch: int, recipe: Recipe, members: int, memory: int) -> int:
+def members_at_once(network: nn.Module, features: int, batch: int, members: int, memory: int) -> int:
     """How many members, up to `members`, can be trained at once within `memory` bytes; never less than one."""
     try:
-        each = member_bytes(network, features, batch, recipe)
+        each = member_bytes(network, features, batch)
     except Exception:  # a network whose control flow depends on its values is trained one by one anyway
         return 1
     return max(1, min(members, memory // each))

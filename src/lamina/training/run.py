@@ -116,6 +116,7 @@ class Run:
         batch = _rows(self.x, own, self.place), self.y[own], None if weight is None else weight[:, part]
         if self.compute is None:
             self.compute = make_step(self.stack, live, *batch, self.noise, self.recipe.precision == "bfloat16")
+            self.fleet.stacks = self.stack.stacks  # as it was found to be
         self.noise.begin(self.step)
         loss, gradient = self.compute(live, self.stack.buffers, *batch)
         self.ranks.combine(loss, gradient, self.batch, weight)
