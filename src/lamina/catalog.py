@@ -93,11 +93,21 @@ def _facts(path: Path, module: str) -> Iterator[System]:
             ) from error
 
 
-def _walk(package: str) -> Iterator[System]:
+def packages() -> list[str]:
+    """Lamina and the packages that have joined it."""
+    return ["lamina", *(point.value for point in entry_points(group=GROUP))]
+
+
+def roots(package: str) -> list[Path]:
+    """The folders of a package, or the file of a module, without importing it."""
     spec = find_spec(package)
     if spec is None:
         raise LaminaError(f"entry point group {GROUP!r} names the package {package!r}, which cannot be found")
-    for root in map(Path, spec.submodule_search_locations or [spec.origin or ""]):
+    return [Path(p) for p in spec.submodule_search_locations or [spec.origin or ""]]
+
+
+def _walk(package: str) -> Iterator[System]:
+    for root in roots(package):
         for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
             inside = path.relative_to(root).with_suffix("").parts if root.is_dir() else ()
             if not any(part.startswith("_") for part in inside):
@@ -112,7 +122,7 @@ def systems() -> dict[str, System]:
         LaminaError: two systems have one name, or a system's facts are not literals.
     """
     found: dict[str, System] = {}
-    for package in ("lamina", *(point.value for point in entry_points(group=GROUP))):
+    for package in packages():
         for system in _walk(package):
             if system.name in found:
                 raise LaminaError(

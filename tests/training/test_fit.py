@@ -108,3 +108,10 @@ def test_what_cannot_be_stacked_is_trained_judged_and_asked_one_by_one():
     torch.testing.assert_close(
         fitted.fleet.predict(rows, chunk=80), torch.stack([fitted.fleet.module(i)(rows) for i in range(2)])
     )
+
+
+def test_networks_with_several_targets_a_row_learn_them():
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    y = torch.stack([x[:, 0], -x[:, 1]], 1)
+    fitted = lamina.fit([torch.nn.Linear(4, 2) for _ in range(3)], x, y, recipe=Recipe(steps=400))
+    assert fitted.fleet.predict(x).sub(y).abs().max() < 0.1

@@ -34,3 +34,16 @@ def test_half_precision_outputs_give_a_full_precision_loss():
 def test_all_weights_zero_give_zero():
     loss = member_loss(torch.randn(1, 2, 1), torch.randn(1, 2), torch.zeros(1, 2))
     torch.testing.assert_close(loss, torch.zeros(1))
+
+
+@pytest.mark.parametrize("kind", ["classes", "values"])
+def test_the_loss_of_a_row_with_several_targets_is_their_mean(kind):
+    output, weight = torch.randn(2, 5, 3, 4, dtype=torch.float64), torch.rand(2, 5, dtype=torch.float64)
+    if kind == "classes":
+        y = torch.randint(0, 4, (2, 5, 3))
+        one = F.cross_entropy(output.permute(0, 3, 1, 2), y, reduction="none").mean(2)
+    else:
+        y = torch.randn(2, 5, 3, 4, dtype=torch.float64)
+        one = (output - y).square().mean((2, 3))
+    torch.testing.assert_close(member_loss(output, y), one.mean(1))
+    torch.testing.assert_close(member_loss(output, y, weight), (one * weight).sum(1) / weight.sum(1))

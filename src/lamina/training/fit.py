@@ -63,7 +63,8 @@ def fit(
         networks: one for each member, copied; or a function that makes the network of a member from its number, so
             that only those that are in training take up memory (`members` says how many there are then).
         x: (rows, features).
-        y: (rows,) class codes as integers for cross-entropy, or values for the squared error (standardise them).
+        y: (rows,) class codes as integers for cross-entropy, or values for the squared error (standardise them); or
+            (rows, *) several of them a row, for networks that put out (rows, *, classes) or (rows, *).
         members: what sets each apart; None trains each on all rows, with its number as seed, the default learning
             rate and weight decay, to the last step.
         weight: (rows,) of the rows in the losses; None for equal ones.
@@ -116,9 +117,9 @@ def fit(
 
 
 def _require_rows(x: Tensor, y: Tensor, weight: Tensor | None) -> None:
-    if x.ndim != 2 or y.ndim != 1:
+    if x.ndim != 2 or y.ndim < 1:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
-        raise LaminaError(f"x and y have shapes {shapes}, they have to be (rows, features) and (rows,)")
+        raise LaminaError(f"x and y have shapes {shapes}, they have to be (rows, features) and (rows,) or (rows, *)")
     for name, other in (("y", y), ("weight", weight)):
         if other is not None and len(other) != len(x):
             raise LaminaError(f"{name} has {len(other)} rows, x has {len(x)}")

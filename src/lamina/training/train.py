@@ -44,7 +44,7 @@ def train(
         fleet: the networks, at their initialisation.
         members: one per network of the fleet.
         x: (rows, features) of the whole data; members point into it.
-        y: (rows,) class codes, or values (standardise them).
+        y: (rows,) class codes, or values (standardise them); or (rows, *) several a row.
         weight: (rows,) of the rows in the losses; None for equal ones.
         recipe: what all members share.
         seed: of dropout and other noise, beside the members' own.
