@@ -1,4 +1,5 @@
-"""Write the reference pages, docs/reference, from what the systems and the public names say of themselves."""
+"""Write the reference pages, docs/reference, from what the systems and the public names say of themselves, and the page
+of the claims from the evidence."""
 
 from __future__ import annotations
 
@@ -19,8 +20,11 @@ from latex2mathml.converter import convert
 import lamina
 from lamina import networks
 from lamina.catalog import System, systems, table_networks
+from lamina.evidence import collected
+from lamina.evidence.page import cited, write_markdown
 
 FOLDER = Path(__file__).parent / "reference"
+EVIDENCE = Path(__file__).parents[1] / "evidence"
 SIZE = {"in_features": 10, "out_features": 1, "params": 20_000}
 SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Shape|Source|Example|Examples|Note):$")
 FIELDS = (property, cached_property)
@@ -99,12 +103,6 @@ def signature(thing: Any, name: str) -> str:
     if len(line) > 88:
         line = f"{name}(\n" + "".join(f"    {a},\n" for a in arguments) + f"){result}"
     return f"```python\n{line}\n```\n"
-
-
-def cited(paper: str) -> str:
-    """A citation with its arXiv id or DOI as a link."""
-    paper = re.sub(r"arXiv:(\d{4}\.\d{4,5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", paper)
-    return re.sub(r"\bdoi:(10\.\S+?)(?=[.,;]?(\s|$))", r"[doi:\1](https://doi.org/\1)", paper, flags=re.I) or "-"
 
 
 def size(system: System) -> str:
@@ -203,6 +201,7 @@ def main() -> None:
         stale.unlink()
     for name, text in pages.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    write_markdown(collected(EVIDENCE), FOLDER.parent)
     print(f"{len(pages)} pages in {FOLDER.name}/", file=sys.stderr)
 
 

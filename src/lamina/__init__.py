@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lamina.errors import LaminaWarning as LaminaWarning
     from lamina.estimators import NetworkClassifier as NetworkClassifier
     from lamina.estimators import NetworkRegressor as NetworkRegressor
+    from lamina.evidence.reproduce import reproduce as reproduce
     from lamina.layers.replace import swap as swap
     from lamina.model import Model as Model
     from lamina.model import fit_model as fit_model
@@ -34,9 +35,10 @@ _PUBLIC = {
     "create": "lamina.networks.factory",
     "fit": "lamina.training.fit",
     "fit_model": "lamina.model",
+    "reproduce": "lamina.evidence.reproduce",
     "swap": "lamina.layers.replace",
 }
-_SUBPACKAGES = ("catalog", "data", "layers", "metrics", "networks", "study", "testing", "training")
+_SUBPACKAGES = ("catalog", "data", "evidence", "layers", "metrics", "networks", "study", "testing", "training")
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -17,15 +17,23 @@ from cyclopts import App, CycloptsError, Parameter
 
 from lamina import __version__, catalog
 from lamina.errors import LaminaError
-from lamina.terminal import print_json, print_table, progress_bar, show_study
+from lamina.terminal import (
+    print_claims,
+    print_json,
+    print_table,
+    progress_bar,
+    show_evidence,
+    show_study,
+)
 
 BAD_INPUT, BROKEN_OFF = 2, 130
+EVIDENCE = Path("evidence")
 COMPARING = 0.9  # of the time of a comparison; the rest is for the report and the best model
 
 app = App(
     name="lamina",
     version=__version__,
-    help="Find out which multi-layer network helps on your data.",
+    help="Find out which multi-layer network helps on your data, and whether what papers claim holds.",
     help_format="plaintext",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
@@ -35,7 +43,7 @@ app = App(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an input that cannot be used ends with one line and exit code 2, without a traceback."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    kept = "; what is finished is kept, --resume goes on" if arguments[:1] == ["compare"] else ""
+    kept = "; what is finished is kept, --resume goes on" if arguments[:1] in (["compare"], ["reproduce"]) else ""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a letter that a terminal does not have is no reason to stop
             stream.reconfigure(errors="backslashreplace")
@@ -324,6 +332,83 @@ def report(*folders: Path, out: Path | None = None) -> None:
     path = out or folders[0] / REPORT
     summaries = [s.summary for s in studies]
     print(write_report(summaries[0], path) if len(studies) == 1 else write_reports(summaries, path))
+
+
+@app.command
+def reproduce(
+    names: str,
+    *,
+    seeds: str | None = None,
+    scale: str = "quick",
+    jobs: int | None = None,
+    out: Path = EVIDENCE,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Measure what papers claim and say whether it holds.
+
+    Args:
+        names: of claims, with commas between them, or all; a system's claim has its name.
+        seeds: how many, or which, such as 10-19; 5 by default at scale quick, else 10.
+        scale: quick (seconds each), full (minutes) or paper.
+        jobs: processes, each with one thread; as many as cores by default.
+        out: the folder for the evidence, a file SCALE/NAME.json for each claim.
+        json: print a summary as JSON, and nothing else, on standard output.
+        resume: measure nothing again that the folder has already, of the same code.
+    """
+    from lamina.evidence import Evidence, counted, reproduce_all
+    from lamina.evidence.claim import names as known
+
+    asked = known() if names == "all" else _names(names)
+    found: list[Evidence] = []
+    errors: dict[str, LaminaError] = {}
+    with progress_bar() as bar:
+        for name, result in reproduce_all(
+            asked, seeds=_seeds(seeds), scale=scale, jobs=jobs, out=out, resume=resume, progress=bar.task_done
+        ):
+            if isinstance(result, Evidence):
+                found.append(result)
+            else:
+                errors[name] = result
+    found.sort(key=lambda e: asked.index(e.name))
+    if json:
+        print_json({"claims": [evidence.summary() for evidence in found]})
+    else:
+        for evidence in found:
+            show_evidence(evidence)
+        print(counted(found))
+    if errors:
+        raise LaminaError("; ".join(f"{name} could not be measured: {error}" for name, error in errors.items()))
+
+
+@app.command
+def evidence(folder: Path = EVIDENCE, *, html: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Show the table of all claims: what is claimed, what was measured, the verdict, when and on what.
+
+    Args:
+        folder: that lamina reproduce has written; of each claim the largest scale is shown.
+        html: write a page, index.html in the folder, with a plot of all seeds.
+    """
+    from lamina.evidence.evidence import collected, counted
+
+    found = collected(folder)
+    if html:
+        from lamina.evidence.page import write_page
+
+        print(write_page(found, folder / "index.html"))
+    else:
+        print_claims(found)
+        print(counted(found))
+
+
+def _seeds(text: str | None) -> int | range | None:
+    """The seeds that a text such as ``10`` or ``10-19`` names."""
+    if text is None:
+        return None
+    first, dash, last = text.partition("-")
+    if not (first.isdecimal() and (last.isdecimal() or not dash)) or (dash and int(last) < int(first)):
+        raise LaminaError(f"--seeds is {text!r}, it has to be a number such as 5 or a range such as 10-19")
+    return range(int(first), int(last) + 1) if dash else int(first)
 
 
 @app.command

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lamina.evidence.evidence import Evidence
     from lamina.study.study import Study
     from lamina.study.work import Progress
 
@@ -20,10 +21,15 @@ class Bar:
         self.workers = ""
 
     def __call__(self, progress: Progress) -> None:
-        if progress.workers != self.workers and not self.progress.disable:
-            self.progress.console.print(progress.workers, highlight=False)
-        job, self.workers = progress.job, progress.workers
-        self.share(f"{job.system}, split {job.split + 1}" if job else "waiting", progress.done)
+        job = progress.job
+        self.task_done(f"{job.system}, split {job.split + 1}" if job else "waiting", progress.done, progress.workers)
+
+    def task_done(self, text: str, done: float, workers: str) -> None:
+        """Show what was done last, the share of everything, and once who computes."""
+        if workers != self.workers and not self.progress.disable:
+            self.progress.console.print(workers, highlight=False)
+        self.workers = workers
+        self.share(text, done)
 
     def share(self, text: str, done: float) -> None:
         """Show what is being done, and the share of everything that is done."""
@@ -97,6 +103,47 @@ def show_study(study: Study) -> None:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
+
+
+def show_evidence(evidence: Evidence) -> None:
+    """Print what was claimed, what was measured, and the verdict."""
+    print(f"{evidence.name}: {evidence.says}")
+    print(f"{evidence.paper}; {evidence.where}")
+    print_table(
+        ("metric", "target", "against", "system", "baseline", "effect over the seeds", "chance", "verdict"),
+        [
+            (
+                f["metric"],
+                f["target"],
+                f["against"] or "",
+                _number(f["system"]),
+                "" if f["against"] is None else _number(f["baseline"]),
+                f"{_number(f['effect'])} ({_number(f['low'])} to {_number(f['high'])})",
+                "" if f["reached"] is None else f"{min(f['reached'], f['missed']):.2g}",
+                f["verdict"],
+            )
+            for f in evidence.findings
+        ],
+        numbers=(3, 4, 5, 6),
+    )
+    seeds, seconds = len(evidence.seeds), evidence.seconds
+    print(f"{evidence.verdict.capitalize()} at scale {evidence.scale}: {seeds} seeds, {seconds:.1f} s")
+    if evidence.verdict != "holds":
+        print(f"Why it may differ: {evidence.limits}")
+    print()
+
+
+def print_claims(found: Sequence[Evidence]) -> None:
+    """Print one line for each claim."""
+    rows = []
+    for e in found:
+        effects = "\n".join(
+            f"{f['metric']}: {_number(f['effect'])} ({f['target']}{' against ' + f['against'] if f['against'] else ''})"
+            for f in e.findings
+        )
+        run = f"{e.date[:10]}, {e.scale}, {len(e.seeds)} seeds"
+        rows.append((e.name, e.says, effects, e.verdict, run, e.environment["machine"]))
+    print_table(("name", "what is claimed", "what was measured", "verdict", "when", "on what"), rows)
 
 
 def print_json(value: Any) -> None:

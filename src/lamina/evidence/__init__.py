@@ -1,0 +1,30 @@
+"""Claims that run: what a paper says, measured and judged.
+
+A claim (`Claim`, one file each in `lamina.claims`) states what is said, where, against what, on which data and which
+numbers are to be reached, all fixed beforehand, and has a function from an arm and a seed to numbers. `reproduce` calls
+it for the system and each baseline alike, `judge` says what the numbers decide, `Evidence` is the file that is kept.
+"""
+
+from lamina.evidence.arm import Arm
+from lamina.evidence.claim import Claim, Scale, claim, find, names
+from lamina.evidence.evidence import Evidence, collected, counted
+from lamina.evidence.judge import Finding, judge
+from lamina.evidence.reproduce import reproduce, reproduce_all
+from lamina.evidence.target import Target
+
+__all__ = [
+    "Arm",
+    "Claim",
+    "Evidence",
+    "Finding",
+    "Scale",
+    "Target",
+    "claim",
+    "collected",
+    "counted",
+    "find",
+    "judge",
+    "names",
+    "reproduce",
+    "reproduce_all",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina.errors import LaminaError
+from lamina.files import write_text
 
 FILE = "study.toml"
 
@@ -65,11 +65,9 @@ class Question:
                 yield Job(system, split)
 
     def write(self, folder: Path) -> None:
-        """Write ``study.toml``, under a temporary name first."""
+        """Write ``study.toml``."""
         lines = [f"{key} = {_toml(value)}\n" for key, value in asdict(self).items()]
-        temporary = folder / f"{FILE}.{os.getpid()}.part"
-        temporary.write_text("".join(lines), encoding="utf-8", errors="replace")
-        os.replace(temporary, folder / FILE)
+        write_text(folder / FILE, "".join(lines))
 
     @classmethod
     def read(cls, folder: Path) -> Question:

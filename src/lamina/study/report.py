@@ -6,7 +6,6 @@ escapes whatever comes from data, and a content security policy keeps the file f
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from lamina.errors import LaminaError
+from lamina.files import finite, write_text
 from lamina.study import plots
 from lamina.study.leaderboard import Row, Summary, leaderboard
 from lamina.study.plots import Figure
@@ -49,15 +49,6 @@ class Study:
     costs: list[Plot]
     pairs: Plot | None
     curves: Plot | None
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None for every number that is not finite, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _direction(summary: Summary) -> str:
@@ -124,7 +115,7 @@ def _curves(id: str, summary: Summary, rows: list[Row]) -> Plot | None:
 
 
 def _study(summary: Summary, id: str) -> Study:
-    summary = {**_finite(summary), "verdict": _finite(summary.get("verdict")) or NOTHING_YET}
+    summary = {**finite(summary), "verdict": finite(summary.get("verdict")) or NOTHING_YET}
     rows = leaderboard(summary)
     return Study(
         id=id,
@@ -187,10 +178,7 @@ def _write(path: str | os.PathLike[str], **view: Any) -> Path:
     assets = {name: Markup((page / f"report.{name}").read_text(encoding="utf-8")) for name in ("css", "js")}
     text = env.get_template("report.html").render(plotly=Markup(get_plotlyjs()), **assets, **view)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, text)
     return path
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import polars as pl
 
 from lamina.data.task import Task
 from lamina.errors import LaminaError
+from lamina.files import write_json
 from lamina.model import Model, fit_model
 from lamina.study.leaderboard import leaderboard
 from lamina.study.verdict import Pair, Verdict
@@ -144,7 +144,5 @@ class Study:
         return model
 
     def write_summary(self) -> None:
-        """Write ``summary.json``, under a temporary name first."""
-        temporary = self.folder / f"{SUMMARY}.{os.getpid()}.part"
-        temporary.write_text(json.dumps(self.summary, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        os.replace(temporary, self.folder / SUMMARY)
+        """Write ``summary.json``."""
+        write_json(self.folder / SUMMARY, self.summary)

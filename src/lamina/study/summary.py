@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import shlex
@@ -14,6 +13,7 @@ import numpy as np
 
 from lamina import catalog
 from lamina.data.task import Task
+from lamina.files import finite
 from lamina.metrics import Metric
 from lamina.study import rivals
 from lamina.study.question import Job, Question
@@ -106,7 +106,7 @@ def summarise(
         "seconds": sum(t.seconds for t in trials),
         "command": _command(question),
     }
-    return _finite(summary)
+    return finite(summary)
 
 
 def _command(question: Question) -> str | None:
@@ -120,15 +120,6 @@ def _command(question: Question) -> str | None:
     options |= {"ignore": ",".join(question.ignore)} if question.ignore else {}
     flags = [f"--{name}" for name in ("quick", "racing") if getattr(question, name)]
     return shlex.join(["lamina", "compare", question.source, *(f"--{k}={v}" for k, v in options.items()), *flags])
-
-
-def _finite(value: Any) -> Any:
-    """The value with None in place of every number that JSON does not have."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _row(system: str, outcomes: list[Outcome], metric: Metric) -> dict[str, Any]:

@@ -8,22 +8,18 @@ import pickle
 import threading
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import psutil
-from joblib import Parallel, delayed, parallel_config
+from joblib import delayed
 
 from lamina.data.splits import outer_splits
 from lamina.data.task import Task
-from lamina.errors import LaminaError
 from lamina.fold import Fold
 from lamina.metrics import metric_for
 from lamina.study import rivals
@@ -31,7 +27,7 @@ from lamina.study.contender import Contender, NetworkContender, judge_attempt
 from lamina.study.question import Job, Question
 from lamina.study.rivals._protocol import RivalContender
 from lamina.study.store import Outcome, Store
-from lamina.study.workers import LOKY, Workers, limited, streaming
+from lamina.study.workers import LOKY, Workers, end_with, limited
 from lamina.training import OutOfTime
 
 WAIT = 0.2  # seconds between two looks at a job that another process works on
@@ -194,29 +190,7 @@ class Assignment:
         deadline, parent = Deadline(self.deadline, same_machine=local), os.getpid() if local else None
         give = partial(delayed(_task), content, key)
         tasks = (give(job, self.means, deadline, workers.threads, parent) for job in jobs)
-        n = workers.processes
-        configured = parallel_config(LOKY, inner_max_num_threads=workers.threads) if local else streaming()
-        with configured:
-            pool = Parallel(n, return_as="generator_unordered", pre_dispatch=str(n), batch_size=1)  # pyright: ignore[reportArgumentType]
-            results: Any = pool(tasks)
-            try:
-                yield from results
-            except Exception as error:
-                if not _lost_a_worker(error):
-                    raise
-                raise LaminaError(
-                    "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
-                    "go on by --resume, with fewer --jobs"
-                ) from error
-            finally:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # that tasks are broken off is no news
-                    results.close()
-
-
-def _lost_a_worker(error: Exception) -> bool:
-    """Whether it is the backend that failed: a job's own failures come back as results."""
-    return isinstance(error, BrokenProcessPool) or type(error).__module__.partition(".")[0] in ("ray", "distributed")
+        yield from workers.results(tasks)
 
 
 # What a worker has unpacked, and the split that it has encoded last: they serve its next tasks too. PyTorch's random
@@ -229,7 +203,7 @@ def _task(
     content: np.ndarray, key: str, job: Job, means: Means, deadline: Deadline, threads: int, parent: int | None
 ) -> tuple[Job, Result]:
     if parent is not None:
-        _end_with(parent)
+        end_with(parent)
     with _one_at_a_time, limited(threads):
         if key not in _unpacked:
             task, question = unpack(content)
@@ -237,18 +211,6 @@ def _task(
             _unpacked[key] = question, folds(task, question)
         question, fold = _unpacked[key]
         return job, attempt(job, fold, question, means, deadline.at, lambda _: None)
-
-
-@lru_cache
-def _end_with(parent: int) -> None:
-    """End this process, idle or not, when the one that has started it is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WAIT)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def pack(task: Task, question: Question) -> np.ndarray:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import joblib
 import torch
+from joblib import Parallel, parallel_config
 from joblib.parallel import BACKENDS, get_active_backend
 from threadpoolctl import threadpool_limits
 
 from lamina.errors import LaminaError
 
+WAIT = 0.2  # seconds between two looks at whether the parent is there
 HERE, LOKY, CLUSTERS = "this process", "loky", ("ray", "dask")
 
 
@@ -44,6 +52,48 @@ class Workers:
         by = "" if self.backend in (HERE, LOKY) else f" by {self.backend}"
         note = ", more than there are cores: fewer would be faster" if self.processes > self.cores else ""
         return f"{processes} with {threads}{each} on {cores}{by}{note}"
+
+    def results(self, tasks: Iterable[Any]) -> Iterator[Any]:
+        """What delayed calls (`joblib.delayed`) return, in the order in which they are ready.
+
+        Raises:
+            LaminaError: a process was killed.
+        """
+        n = self.processes
+        configured = parallel_config(LOKY, inner_max_num_threads=self.threads) if self.backend == LOKY else streaming()
+        with configured:
+            pool = Parallel(n, return_as="generator_unordered", pre_dispatch=str(n), batch_size=1)  # pyright: ignore[reportArgumentType]
+            found: Any = pool(tasks)
+            try:
+                yield from found
+            except Exception as error:
+                if not _lost_a_worker(error):
+                    raise
+                raise LaminaError(
+                    "a worker process was killed, perhaps because the memory ran out; what is finished is kept: "
+                    "go on by --resume, with fewer --jobs"
+                ) from error
+            finally:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that tasks are broken off is no news
+                    found.close()
+
+
+def _lost_a_worker(error: Exception) -> bool:
+    """Whether it is the backend that failed: a job's own failures come back as results."""
+    return isinstance(error, BrokenProcessPool) or type(error).__module__.partition(".")[0] in ("ray", "distributed")
+
+
+@lru_cache
+def end_with(parent: int) -> None:
+    """End this process, idle or not, when the one that has started it is gone."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WAIT)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def hire(jobs: int | None, left: int) -> Workers:
