@@ -134,8 +134,8 @@ def test_the_core_needs_at_most_25_packages_beyond_those_of_torch():
 
 
 def mirrored(module: Path) -> bool:
-    """Whether a module has a test file of its own, or is a system and so under the conformance kit."""
-    if any(part.startswith("_") for part in module.parts):
+    """Whether a module has a test file of its own, or is a system or a claim and so under the conformance kit."""
+    if any(part.startswith("_") for part in module.parts) or module.parts[0] == "claims":
         return True
     kit = {".".join(("lamina", *module.with_suffix("").parts))} & {s.module for s in systems().values()}
     return bool(kit) or (ROOT / "tests" / module.parent / f"test_{module.name}").exists()

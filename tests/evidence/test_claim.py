@@ -1,0 +1,83 @@
+import dataclasses
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from lamina import catalog
+from lamina.errors import LaminaError
+from lamina.evidence import Claim, Scale, Target, find, names
+from lamina.evidence.claim import claim
+from lamina.networks.size import count_params
+
+FACTS = {"says": "s", "where": "w", "data": "d", "reported": "r", "limits": "l"}
+TARGETS = (Target("m", "value", at_most=1),)
+
+
+def declared(name, **facts):
+    def measure(arm, seed, scale):
+        return {"m": 0.0}
+
+    measure.__module__ = f"lamina.claims.{name}"
+    return claim(**FACTS, targets=TARGETS, **facts)(measure)
+
+
+def test_every_system_of_the_catalogue_has_a_claim():
+    assert set(catalog.systems()) <= set(names())
+
+
+def test_a_claim_of_a_systems_name_is_about_it():
+    found = declared("fan", baselines=("mlp",), params=3_000)
+    assert found.paper == catalog.find("fan").paper
+    assert list(found.arms()) == ["fan", "mlp"]
+    for arm in found.arms().values():
+        assert abs(count_params(arm(6, 1, seed=0)) - 3_000) <= 150
+
+
+def test_a_claim_without_a_system_names_its_paper():
+    assert declared("theory", paper="A 2020, T, arXiv:2001.00001", system="mlp").paper.startswith("A 2020")
+    with pytest.raises(LaminaError, match="claim 'theory' names no paper"):
+        declared("theory", system="mlp")
+
+
+def test_targets_of_a_larger_scale_wait():
+    later = Target("n", "value", at_most=1, scale="full")
+    found = dataclasses.replace(declared("fan"), targets=(*TARGETS, later))
+    assert found.targets_at(Scale.QUICK) == TARGETS
+    assert found.targets_at(Scale.FULL) == found.targets_at(Scale.PAPER) == (*TARGETS, later)
+
+
+def test_a_scale_picks_its_value():
+    assert [scale.pick(1, 2) for scale in Scale] == [1, 2, 2]
+    assert [scale.pick(1, 2, 3) for scale in Scale] == [1, 2, 3]
+
+
+def test_an_unknown_claim_is_answered_with_the_closest():
+    with pytest.raises(LaminaError, match=r"claim 'resnt' is not known; the closest are: resnet"):
+        find("resnt")
+
+
+def test_the_fingerprint_is_of_the_files_of_claim_and_system(monkeypatch):
+    found = find("fan")
+    assert re.fullmatch(r"[0-9a-f]{16}", found.fingerprint)
+    assert found.fingerprint == find("fan").fingerprint != find("kan").fingerprint
+    before = found.fingerprint
+    monkeypatch.setattr("lamina.evidence.claim.inspect.getsource", lambda module: module.__name__)
+    assert found.fingerprint != before
+
+
+def test_a_package_that_joins_brings_its_claims(tmp_path, monkeypatch):
+    (tmp_path / "guests" / "claims").mkdir(parents=True)
+    for name in ("__init__.py", "claims/__init__.py", "claims/guest.py", "claims/_shared.py"):
+        (tmp_path / "guests" / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    point = SimpleNamespace(value="guests")
+    monkeypatch.setattr(catalog, "entry_points", lambda group: [point] if group == catalog.GROUP else [])
+    assert "guest" in names()
+    assert "_shared" not in names()
+    with pytest.raises(LaminaError, match=r"guests\.claims\.guest declares 0 claims"):
+        find("guest")
+
+
+def test_all_claims_can_be_imported():
+    assert all(isinstance(find(name), Claim) for name in names())
