@@ -12,7 +12,7 @@ TORCH := $(shell grep '^torch==' constraints.txt)
 
 # One process per core with one thread each: more threads than cores make PyTorch many times slower.
 WORKERS ?= auto
-# The real tables of `make bench`, where they are at hand.
+# The real data of `make bench` and `make evidence`, where they are at hand.
 DATA ?= ../shared/data
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -50,6 +50,12 @@ bench: $(VENV)/.core  ## run the benchmarks, results in benchmarks/results/
 	$(BIN)/python benchmarks/fleets.py
 	if [ -f $(DATA)/tables.json ]; then for b in racing adult tables; do $(BIN)/python benchmarks/$$b.py $(DATA); done; fi
 	$(BIN)/python benchmarks/readme.py
+
+.PHONY: evidence
+evidence: $(VENV)/.docs  ## measure all claims at full scale, results in evidence/ and docs/claims.md
+	LAMINA_DATA=$${LAMINA_DATA:-$(DATA)} $(BIN)/lamina reproduce all --scale full --resume
+	$(BIN)/lamina evidence --html
+	$(BIN)/python docs/generate.py
 
 .PHONY: clean
 clean:  ## remove the environment and everything that was built

@@ -321,3 +321,47 @@ def test_compare_is_not_for_torchrun(run, monkeypatch):
     code, _, err = run("compare", "iris", *FAST)
     assert code == 2
     assert "torchrun is for lamina fit" in err
+
+
+def test_reproduce_prints_the_findings_and_writes_the_evidence(run, tmp_path):
+    code, out, err = run("reproduce", "prelu_xor", "--seeds=2", "--jobs=1", f"--out={tmp_path}")
+    assert code == 0, err
+    assert "Not decided at scale quick: 2 seeds" in out
+    assert "1 claim: 0 hold, 0 do not hold, 1 is not decided" in out
+    assert (tmp_path / "quick" / "prelu_xor.json").is_file()
+    code, out, _ = run("reproduce", "prelu_xor", "--seeds=1-2", "--jobs=1", f"--out={tmp_path}", "--json", "--resume")
+    (claim,) = json.loads(out)["claims"]
+    keys = ["name", "paper", "says", "scale", "seeds", "measured", "baseline", "verdict", "seconds"]
+    assert (list(claim), claim["seeds"]) == (keys, [1, 2])
+    code, out, _ = run("evidence", str(tmp_path))
+    assert "prelu_xor" in out
+    code, out, _ = run("evidence", str(tmp_path), "--html")
+    assert (tmp_path / "index.html").read_text().count("<circle") >= 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reproduce", "prelu_xr"], "claim 'prelu_xr' is not known; the closest are: prelu_xor"),
+        (["reproduce", "kan", "--seeds=ten"], "--seeds is 'ten', it has to be a number such as 5 or a range"),
+        (["reproduce", "kan", "--seeds=5-3"], "--seeds is '5-3'"),
+        (["reproduce", "kan", "--seeds=0"], "seeds is 0"),
+        (["reproduce", "kan", "--scale=big"], "scale 'big' is not known"),
+        (["evidence", "nowhere"], "there is no evidence in 'nowhere'"),
+    ],
+)
+def test_claims_that_cannot_be_measured_end_with_one_line(run, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (cli.BAD_INPUT, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_without_its_data_says_what_to_set(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("LAMINA_DATA", raising=False)
+    code, _, err = run("reproduce", "resnet", "--scale=full", "--seeds=1", "--jobs=1", f"--out={tmp_path}")
+    assert code == cli.BAD_INPUT
+    assert "resnet could not be measured: mnist/" in err
+    assert "set LAMINA_DATA" in err

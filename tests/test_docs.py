@@ -84,7 +84,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = DOCS / "add-a-system.md"
     for block in blocks(page):
         if block.title:
-            (folder / block.title).parent.mkdir(exist_ok=True)
+            (folder / block.title).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.title).write_text(block.text)
     (project,) = (b.text for b in blocks(page) if b.language == "toml")
     group, point = re.findall(r'entry-points\."(.+?)"\]\n(.+)', project)[0]
@@ -151,7 +151,11 @@ def test_names_of_lamina_on_the_pages_exist(page):
 @needs_cli
 def test_options_on_the_pages_exist():
     texts = [p.read_text(encoding="utf-8") for p in WRITTEN]
-    named = {m for text in texts for m in re.findall(r"lamina (compare|fit|predict|list) ?([^\n`]*)", text)}
+    named = {
+        m
+        for text in texts
+        for m in re.findall(r"lamina (compare|fit|predict|list|reproduce|evidence) ?([^\n`]*)", text)
+    }
     for command in sorted({command for command, _ in named}):
         ran = subprocess.run(
             [sys.executable, "-m", "lamina", command, "--help"],
@@ -225,7 +229,7 @@ def test_reference_has_a_page_for_each_system_and_each_public_name(generate, tmp
     python = (tmp_path / "python.md").read_text()
     assert all(f"\n## lamina.{n}\n" in python for n in lamina.__all__ if not n.startswith("_"))
     commands = (tmp_path / "cli.md").read_text()
-    names = ["compare", "fit", "predict", "list", "show", "report", "data"]
+    names = ["compare", "fit", "predict", "list", "show", "report", "data", "reproduce", "evidence"]
     assert all(f"\n## lamina {name}\n" in commands for name in names)
     assert "--params" in commands
     for page in tmp_path.rglob("*.md"):

@@ -6,10 +6,10 @@ it for the system and each baseline alike, `judge` says what the numbers decide,
 """
 
 from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Claim, Scale, claim, find, names
+from lamina.evidence.claim import Claim, Scale, find, names
 from lamina.evidence.evidence import Evidence, collected, counted
-from lamina.evidence.judge import Finding, judge
-from lamina.evidence.reproduce import reproduce, reproduce_all
+from lamina.evidence.judge import Finding
+from lamina.evidence.reproduce import reproduce_all
 from lamina.evidence.target import Target
 
 __all__ = [
@@ -19,12 +19,9 @@ __all__ = [
     "Finding",
     "Scale",
     "Target",
-    "claim",
     "collected",
     "counted",
     "find",
-    "judge",
     "names",
-    "reproduce",
     "reproduce_all",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from lamina.evidence.evidence import Evidence
 from lamina.files import write_text
 
-WIDTH, LEFT, RIGHT = 640, 120, 20
+WIDTH, LEFT, RIGHT = 720, 190, 20
 TITLE, LINE, AXIS = 22, 22, 26  # heights
 SYSTEM, BASELINE, BOUND, TEXT = "#3b82b8", "#a58a5f", "#c2573f", "#808890"  # readable on white and on black
 SPREAD = 20  # times the smallest number from which on an axis is logarithmic

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from lamina.evidence.evidence import Evidence, counted
 from lamina.files import write_text
-from lamina.study.wording import duration, short
+from lamina.study.wording import duration
 
 READING = (
     "Numbers are medians over the seeds, with the smallest and the largest effect in brackets; chance is the "
@@ -85,7 +85,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     env.filters |= {
-        "short": lambda value: "–" if value is None else short(value),
+        "short": lambda value: "–" if value is None else f"{value:.3g}",
         "duration": duration,
         "cited": cited,
         "budget": _budget,

@@ -178,9 +178,10 @@ class _Run:
 
 
 def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What each seed gave as lists over the seeds."""
+    """What each seed gave as lists over the seeds; of equal networks one size is kept."""
     values = {metric: [part["values"][metric] for part in parts] for metric in parts[0]["values"]}
-    return {"values": values, **{key: [part[key] for part in parts] for key in ("params", "steps", "seconds")}}
+    sizes = [sorted(set(part["params"])) for part in parts]
+    return {"values": values, "params": sizes, **{key: [part[key] for part in parts] for key in ("steps", "seconds")}}
 
 
 def _seeds(evidence: Evidence) -> dict[int, Measured]:
@@ -231,5 +232,5 @@ def measure(claim: Claim, seed: int, scale: Scale) -> Measured:
             missing = {t.metric for t in claim.targets_at(scale)} - values.keys()
             if missing:
                 raise LaminaError(f"claim {claim.name!r} did not measure {', '.join(sorted(missing))} at scale {scale}")
-            found[name] = {"values": values, "params": sorted(set(arm.params)), "steps": arm.steps, "seconds": seconds}
+            found[name] = {"values": values, "params": arm.params, "steps": arm.steps, "seconds": seconds}
     return found

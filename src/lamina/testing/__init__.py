@@ -1,4 +1,4 @@
-"""The conformance kit: every layer and network runs through the same checks.
+"""The conformance kit: every layer, network and claim runs through the same checks.
 
 ::
 
@@ -20,10 +20,13 @@ from typing import Any
 from torch import nn
 
 from lamina.catalog import systems
+from lamina.evidence.claim import Claim, find
+from lamina.evidence.claim import names as claim_names
 from lamina.testing import behaviour, fleets, learning, transforms, words
+from lamina.testing.claims import check_claim_facts, check_claim_guards
 from lamina.testing.subject import Subject
 
-__all__ = ["CHECKS", "checks", "parametrize"]
+__all__ = ["CHECKS", "CLAIM_CHECKS", "checks", "parametrize"]
 
 CHECKS: dict[str, Callable[[Subject], None]] = {
     name.removeprefix("check_"): function
@@ -31,27 +34,37 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     for name, function in vars(module).items()
     if name.startswith("check_")
 }
+CLAIM_CHECKS: dict[str, Callable[[Claim], None]] = {
+    "claim_facts": check_claim_facts,
+    "claim_guards": check_claim_guards,
+}
 
 
 def checks(system: str | type[nn.Module]) -> list[tuple[str, Callable[[], None]]]:
-    """The checks of a layer or a network, each with an id such as ``kan-vmap``.
+    """The checks of a layer or a network and of the claim of its name, each with an id such as ``kan-vmap``.
 
     Args:
-        system: its name in the catalogue, or a class that is declared with `lamina.catalog.layer` or
-            `network`.
+        system: its name in the catalogue, a class that is declared with `lamina.catalog.layer` or `network`, or the
+            name of a claim that is about no system.
     """
-    subject = Subject.of(system)
-    return [(f"{subject.system.name}-{name}", partial(check, subject)) for name, check in CHECKS.items()]
+    found: list[tuple[str, Callable[[], None]]] = []
+    if not isinstance(system, str) or system in systems() or system not in claim_names():
+        subject = Subject.of(system)
+        found += [(f"{subject.system.name}-{name}", partial(check, subject)) for name, check in CHECKS.items()]
+    if isinstance(system, str) and system in claim_names():
+        claim = find(system)
+        found += [(f"{system}-{name}", partial(check, claim)) for name, check in CLAIM_CHECKS.items()]
+    return found
 
 
 def parametrize(*chosen: str | type[nn.Module]) -> Any:
     """A pytest mark that runs a test with one argument, ``check``, for every check of the `chosen` systems.
 
     Args:
-        chosen: names or classes. Default: every layer and network that is installed, found by the catalogue.
+        chosen: names or classes. Default: every layer, network and claim that is installed.
     """
     import pytest
 
-    found = chosen or [s.name for s in systems().values() if s.kind in ("layer", "network")]
+    found = chosen or sorted({s.name for s in systems().values() if s.kind in ("layer", "network")} | {*claim_names()})
     pairs = [pair for system in found for pair in checks(system)]
     return pytest.mark.parametrize("check", [pytest.param(check, id=name) for name, check in pairs])

@@ -10,7 +10,7 @@ from typing import Any
 from lamina.errors import LaminaError
 from lamina.testing.subject import IN, Subject, require, rows
 
-_REFERENCE = re.compile(r"arXiv:(\d{4}\.\d{4,5})|doi:(10\.\S+?)(?=[;,\s]|$)")
+REFERENCE = re.compile(r"arXiv:(\d{4}\.\d{4,5})|doi:(10\.\S+?)(?=[;,\s]|$)")
 
 
 def check_facts(subject: Subject) -> None:
@@ -20,7 +20,7 @@ def check_facts(subject: Subject) -> None:
     one_line = "\n" not in system.summary and not system.summary.endswith(".")
     require(one_line, "the summary is not one line without a full stop")
     for paper in filter(None, system.paper.split("; ")):
-        found = _REFERENCE.search(paper)
+        found = REFERENCE.search(paper)
         require(re.search(r"\b(19|20)\d\d\b", paper), f"no year in {paper!r}")
         require(found, f"neither arXiv id nor DOI in {paper!r}")
         require(found and found.group() in text, f"{paper!r} is not a source in the docstring")
