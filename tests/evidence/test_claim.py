@@ -57,13 +57,18 @@ def test_an_unknown_claim_is_answered_with_the_closest():
         find("resnt")
 
 
-def test_the_fingerprint_is_of_the_files_of_claim_and_system(monkeypatch):
+def test_the_fingerprint_is_of_the_files_that_are_measured(monkeypatch):
     found = find("fan")
     assert re.fullmatch(r"[0-9a-f]{16}", found.fingerprint)
     assert found.fingerprint == find("fan").fingerprint != find("kan").fingerprint
-    before = found.fingerprint
-    monkeypatch.setattr("lamina.evidence.claim.inspect.getsource", lambda module: module.__name__)
-    assert found.fingerprint != before
+    read = []
+    monkeypatch.setattr("lamina.evidence.claim.inspect.getsource", lambda module: read.append(module.__name__) or "")
+    assert found.fingerprint
+    assert {"lamina.claims.fan", "lamina.claims._characters", "lamina.layers.fan", "lamina.layers.kan"} <= set(read)
+    read.clear()
+    assert find("resnet").fingerprint
+    assert "lamina.networks.tables.resnet" in read
+    assert not any(name.startswith(("lamina.evidence", "torch")) for name in read)
 
 
 def test_a_package_that_joins_brings_its_claims(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +21,7 @@ from lamina.evidence.target import Target
 from lamina.networks.factory import create
 
 T = TypeVar("T")
+_MEASURED = re.compile(r"lamina\.(layers|networks)\.|(\w+\.)+claims\.")
 Measure = Callable[[Arm, int, "Scale"], Mapping[str, float]]
 
 
@@ -93,8 +95,14 @@ class Claim:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the claim's file and of the system's: evidence that has another one is of other code."""
-        modules = {self.module.__name__} | {s.module for s in catalog.systems().values() if s.name == self.name}
+        """A hash of the files of the claim, its arms and what else it takes from layers, networks and claims.
+
+        Evidence that has another one was measured by other code.
+        """
+        used = (getattr(inspect.getmodule(value), "__name__", "") for value in vars(self.module).values())
+        modules = {name for name in used if _MEASURED.match(name)} | {self.module.__name__}
+        named = {make.name for make in (self.system, *self.baselines.values()) if isinstance(make, _Named)}
+        modules |= {catalog.find(name).module for name in named}
         sources = (inspect.getsource(importlib.import_module(name)) for name in sorted(modules))
         return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
