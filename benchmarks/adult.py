@@ -4,9 +4,9 @@
 
 Two processes with one thread each run ``lamina.compare`` on ``adult`` (48,842 rows) at the same time, so that both have
 the same machine: 8 networks, 8 settings, 1 seed, no rivals. One trains as many members at once as the memory holds, the
-other one at a time; everything else is the same code, so that it is the stack alone that is measured. Seconds (by the clock,
-and of the processor, which count where the machine has other work), those of each network, scores and verdicts go to
-``benchmarks/results/adult.json``.
+other one at a time; everything else is the same code, so that it is the stack alone that is measured. Seconds (by the
+clock, and of the processor, which count where the machine has other work), those of each network, scores and verdicts
+go to ``benchmarks/results/adult.json``.
 """
 
 from __future__ import annotations
