@@ -2,10 +2,10 @@
 
     python benchmarks/claims.py [--jobs 2]
 
-All claims run at scale ``quick``, then at ``full`` with seeds 0 to 9 and again with seeds 10 to 19 (``LAMINA_DATA`` names
-the folder of MNIST and Tiny Shakespeare). What was measured before by the same code is taken from ``evidence/`` and, for
-the second range, from ``evidence/other``. A claim is stable when the two verdicts are the same or one is "not decided".
-Seconds are of the processor, those by the clock of what was measured in this call. Results go to
+All claims run at scale ``quick``, then at ``full`` with seeds 0 to 9 and again with seeds 10 to 19 (``LAMINA_DATA``
+names the folder of MNIST and Tiny Shakespeare). What was measured before by the same code is taken from ``evidence/``
+and, for the second range, from ``evidence/other``. A claim is stable when the two verdicts are the same or one is "not
+decided". Seconds are of the processor, those by the clock of what was measured in this call. Results go to
 ``benchmarks/results/claims.json``.
 """
 
