@@ -20,7 +20,7 @@ from latex2mathml.converter import convert
 import lamina
 from lamina import networks
 from lamina.catalog import System, systems, table_networks
-from lamina.evidence import collected
+from lamina.evidence import collected, find, names
 from lamina.evidence.page import cited, write_markdown
 
 FOLDER = Path(__file__).parent / "reference"
@@ -124,6 +124,8 @@ def system_page(system: System) -> str:
     ]
     if system.name in table_networks():
         facts.append(size(system))
+    if system.name in names():
+        facts.append(f"- Claim: {find(system.name).says} [Does it hold?](../../claims.md#{system.name})")
     call = signature(system.load(), system.qualname)
     return "\n".join([*facts, "", call, docstring(system.load())])
 

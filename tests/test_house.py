@@ -40,8 +40,6 @@ ORDER = [
     "claims",
 ]
 
-needs_cli = pytest.mark.skipif(not (SOURCE / "cli.py").exists(), reason="there is no command line yet")
-
 
 @functools.cache
 def tracked() -> list[Path]:
@@ -216,7 +214,6 @@ def cpu_seconds(arguments: list[str]) -> float:
     return min(times)
 
 
-@needs_cli
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["data"]], ids=" ".join)
 def test_help_and_lists_are_quick_and_import_nothing_heavy(arguments):
     ran = subprocess.run([sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, check=True)
@@ -231,7 +228,6 @@ def test_importing_lamina_costs_little_over_importing_torch():
     assert float(ran.stdout) < 0.3
 
 
-@needs_cli
 def test_public_names_mean_the_same_after_every_module_was_imported():
     code = """
 import importlib, pkgutil, lamina

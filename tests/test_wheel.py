@@ -18,7 +18,6 @@ COMPARE = "compare iris --networks mlp --rivals linear --splits 2 --seeds 1 --se
 
 pytestmark = pytest.mark.timeout(1800)
 slow = pytest.mark.skipif(os.environ.get("LAMINA_SLOW") != "1", reason="takes minutes; LAMINA_SLOW=1 runs it")
-needs_cli = pytest.mark.skipif(not (ROOT / "src" / "lamina" / "cli.py").exists(), reason="there is no command line yet")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -75,7 +74,6 @@ def check(summary: dict) -> None:
     assert {pair["first"], pair["second"]} == {"mlp", "linear"}
 
 
-@needs_cli
 def test_lamina_runs_from_the_wheel_on_borrowed_dependencies(wheel, tmp_path):
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=False, symlinks=True)
@@ -87,7 +85,6 @@ def test_lamina_runs_from_the_wheel_on_borrowed_dependencies(wheel, tmp_path):
 
 
 @slow
-@needs_cli
 def test_the_wheel_installs_into_an_empty_environment_and_lamina_runs_from_it(wheel, tmp_path):
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True, symlinks=True)

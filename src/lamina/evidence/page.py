@@ -68,6 +68,11 @@ def _seeds(numbers: Sequence[int]) -> str:
     return f"{numbers[0]} to {numbers[-1]}" if whole and len(numbers) > 1 else ", ".join(map(str, numbers))
 
 
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
 def _chance(finding: Mapping[str, Any]) -> str:
     return "–" if finding["reached"] is None else f"{min(finding['reached'], finding['missed']):.2g}"
 
@@ -88,6 +93,7 @@ def _environment() -> Environment:
         "short": lambda value: "–" if value is None else f"{value:.3g}",
         "duration": duration,
         "cited": cited,
+        "sentence": _sentence,
         "budget": _budget,
         "seeds": _seeds,
         "chance": _chance,
