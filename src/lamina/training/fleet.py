@@ -55,7 +55,7 @@ class Fleet:
     @property
     def chunk(self) -> int:
         """How many rows to evaluate at a time: enough to keep the cores busy, few enough to stay near their caches."""
-        return max(64, 4096 // len(self))
+        return max(64, 2048 // len(self))
 
     @property
     def device(self) -> torch.device:
