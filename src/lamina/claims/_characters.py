@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.data.local import shakespeare
-from lamina.evidence.arm import Arm
+from lamina.evidence import Arm
 from lamina.training.member import Member
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting

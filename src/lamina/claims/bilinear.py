@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.func import hessian, jacrev, vmap
 
 from lamina.claims._characters import next_character_loss
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.layers.bilinear import BilinearLinear
 from lamina.networks.size import solve_width
 from lamina.training.member import Member
@@ -77,7 +76,7 @@ def tensor_form(arm: Arm, seed: int, scale: Scale) -> dict[str, float]:
     members = [Member(Setting(rate, 0.1, 0.0), seed, train, validation) for rate in RATES]
     recipe = Recipe(steps=scale.pick(quick=300, full=1_500), batch_size=64, patience=1.0)
     fitted = arm.fit([arm(64, 10, seed=seed)] * len(RATES), x, y, members=members, recipe=recipe)
-    network = fitted.fleet.module(int(np.argmin([trace.loss for trace in fitted.traces]))).double()
+    network = fitted.fleet.module(fitted.best).double()
     with torch.no_grad():
         found = exactness(network, x[test].double())
         found["log loss on digits"] = F.cross_entropy(network(x[test].double()), y[test]).item()

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 
 from lamina.data.local import mnist
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.networks.factory import create
 from lamina.networks.size import solve_width
 from lamina.training.member import Member
@@ -73,8 +72,7 @@ def densenet(arm: Arm, seed: int, scale: Scale) -> dict[str, float]:
     members = [Member(Setting(rate, weight_decay=0.0, dropout=0.0), seed, train, validation) for rate in RATES]
     recipe = Recipe(steps=scale.pick(quick=100, full=350), batch_size=scale.pick(quick=64, full=128), patience=1.0)
     fitted = arm.fit(networks, x, y, members=members, recipe=recipe, seed=seed)
-    best = min(range(len(RATES)), key=lambda i: fitted.traces[i].loss)
-    guess = fitted.fleet.predict(x[test])[best].argmax(1)
+    guess = fitted.fleet.predict(x[test])[fitted.best].argmax(1)
     return {ACCURACY: (guess == y[test]).double().mean().item(), GRADIENT: gradient}
 
 

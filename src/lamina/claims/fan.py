@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from lamina.claims._characters import next_character_loss
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.layers.fan import FANLinear
 from lamina.layers.kan import KANLinear
 from lamina.networks.factory import create

@@ -13,9 +13,8 @@ from torch import nn
 from torch.func import functional_call, grad_and_value
 from torch.nn.utils import parameters_to_vector
 
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.layers.kan import KANLinear
 from lamina.networks.factory import create
 

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits, make_friedman1
 from torch import Tensor, nn
 
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.training.member import Member
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting
@@ -100,8 +99,7 @@ def _loss(
         members=[Member(Setting(rate, 1e-2, 0.0), seed, train, validation) for rate in RATES],
         recipe=Recipe(steps=steps, batch_size=64, patience=1.0, checks=20),
     )
-    best = int(np.argmin([trace.loss for trace in fitted.traces]))
-    return _test_loss(fitted.fleet.module(best)(inputs[test]).detach(), targets[test])
+    return _test_loss(fitted.fleet.module(fitted.best)(inputs[test]).detach(), targets[test])
 
 
 def _test_loss(output: Tensor, y: Tensor) -> float:

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from sklearn import datasets
 from torch import Tensor, nn
 
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.layers.moe import MoELinear
 from lamina.networks.factory import create
 from lamina.training.member import Member
@@ -113,8 +112,7 @@ def _relative_error(arm: Arm, table: Table, rng: np.random.Generator, seed: int,
         members=[Member(setting, seed, train, validation) for setting in settings],
         recipe=Recipe(steps=scale.pick(quick=200, full=500), batch_size=32, patience=1.0, checks=20),
     )
-    best = int(np.argmin([trace.loss for trace in fitted.traces]))
-    output, truth = fitted.fleet.module(best)(x[test]).detach(), y[test]
+    output, truth = fitted.fleet.module(fitted.best)(x[test]).detach(), y[test]
     if outputs == 1:
         return float((output.squeeze(1) - truth).square().mean() / truth.square().mean())
     constant = torch.bincount(y[train], minlength=outputs).log().expand_as(output)

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.training.member import Member
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting

@@ -10,9 +10,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from lamina.data.local import mnist
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.training.member import Member
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting

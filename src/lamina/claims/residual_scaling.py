@@ -12,9 +12,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from lamina.evidence.arm import Arm
-from lamina.evidence.claim import Scale, claim
-from lamina.evidence.target import Target
+from lamina.evidence import Arm, Scale, Target
+from lamina.evidence.claim import claim
 from lamina.training.member import Member
 from lamina.training.recipe import Recipe
 from lamina.training.setting import Setting
@@ -125,6 +124,5 @@ def _accuracy(arm: Arm, x: Tensor, y: Tensor, seed: int, scale: Scale, *, optimi
     steps = scale.pick(quick=80, full=200)
     recipe = Recipe(steps=steps, batch_size=64, optimiser=optimiser, clip=clip, patience=1.0)
     fitted = arm.fit(networks, x, y, members=members, recipe=recipe, seed=seed)
-    best = min(range(len(RATES)), key=lambda i: fitted.traces[i].loss)
-    guess = fitted.fleet.predict(x[test])[best].argmax(1)
+    guess = fitted.fleet.predict(x[test])[fitted.best].argmax(1)
     return (guess == y[test]).double().mean().item()

@@ -6,11 +6,11 @@ it for the system and each baseline alike, `judge` says what the numbers decide,
 """
 
 from lamina.evidence.arm import Arm
+from lamina.evidence.bound import Target
 from lamina.evidence.claim import Claim, Scale, find, names
 from lamina.evidence.evidence import Evidence, collected, counted
 from lamina.evidence.judge import Finding
 from lamina.evidence.reproduce import reproduce_all
-from lamina.evidence.target import Target
 
 __all__ = [
     "Arm",

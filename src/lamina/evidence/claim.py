@@ -17,7 +17,7 @@ from torch import nn
 from lamina import catalog
 from lamina.errors import LaminaError, unknown
 from lamina.evidence.arm import Arm, Maker
-from lamina.evidence.target import Target
+from lamina.evidence.bound import Target
 from lamina.networks.factory import create
 
 T = TypeVar("T")

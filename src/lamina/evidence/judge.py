@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from lamina.evidence.target import Target
+from lamina.evidence.bound import Target
 
 LEVEL = 0.05
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"

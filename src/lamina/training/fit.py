@@ -37,6 +37,11 @@ class Fitted:
     traces: list[Trace]
     at_once: int
 
+    @property
+    def best(self) -> int:
+        """The member with the lowest validation loss."""
+        return min(range(len(self.traces)), key=lambda i: self.traces[i].loss)
+
 
 def fit(
     networks: Sequence[nn.Module] | nn.Module | Callable[[int], nn.Module],
