@@ -113,9 +113,9 @@ def test_what_cannot_be_stacked_is_trained_judged_and_asked_one_by_one():
 def test_networks_with_several_targets_a_row_learn_them():
     x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
     y = torch.stack([x[:, 0], -x[:, 1]], 1)
-    alike = [Member(Setting(1e-2, weight_decay=0.0), i, np.arange(200)) for i in range(3)]
+    alike = [Member(Setting(5e-2, weight_decay=0.0), i, np.arange(200)) for i in range(3)]
     fitted = lamina.fit([torch.nn.Linear(4, 2) for _ in range(3)], x, y, members=alike, recipe=Recipe(steps=400))
-    assert fitted.fleet.predict(x).sub(y).abs().max() < 0.1
+    assert fitted.fleet.predict(x).sub(y).abs().max() < 0.01
 
 
 def test_the_best_member_is_that_with_the_lowest_validation_loss():
