@@ -24,6 +24,9 @@ from lamina.errors import LaminaError
 WAIT = 0.2  # seconds between two looks at whether the parent is there
 HERE, LOKY, CLUSTERS = "this process", "loky", ("ray", "dask")
 
+# Loky replaces a worker whose memory has grown, and PyTorch's memory grows; no task is lost.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+
 
 @dataclass(frozen=True)
 class Workers:
