@@ -11,7 +11,7 @@ from lamina.evidence.evidence import Evidence
 from lamina.files import write_text
 
 WIDTH, LEFT, RIGHT = 720, 190, 20
-TITLE, LINE, AXIS = 22, 22, 26  # heights
+TITLE, LINE, AXIS = 38, 22, 32  # heights
 SYSTEM, BASELINE, BOUND, TEXT = "#3b82b8", "#a58a5f", "#c2573f", "#808890"  # readable on white and on black
 SPREAD = 20  # times the smallest number from which on an axis is logarithmic
 
@@ -42,8 +42,8 @@ def draw(evidence: Evidence) -> Drawing:
         if against is not None:
             rows.append((against, evidence.arms[against]["values"][metric], BASELINE))
         bound = None if against is not None else float(finding["target"].rpartition(" ")[2])
-        title = f"{metric}: {finding['target']}{f' against {against}' if against else ''}: {finding['verdict']}"
-        part, height = _panel(title, rows, bound)
+        asked = f"{finding['target']}{f' against {against}' if against else ''}: {finding['verdict']}"
+        part, height = _panel((metric, asked), rows, bound)
         parts.append(f'<g transform="translate(0 {y})">{part}</g>')
         y += height
     label = html.escape(f"{evidence.name}: {evidence.verdict}")
@@ -54,13 +54,15 @@ def draw(evidence: Evidence) -> Drawing:
     )
 
 
-def _panel(title: str, rows: Sequence[tuple[str, Sequence[float | None], str]], bound: float | None) -> tuple[str, int]:
+def _panel(
+    titles: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None], str]], bound: float | None
+) -> tuple[str, int]:
     numbers = [v for _, values, _ in rows for v in values if v is not None] + ([] if bound is None else [bound])
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     log = low > 0 and high / low > SPREAD
     place = _scale(low, high, log)
     bottom = TITLE + LINE * len(rows)
-    found = [f'<text x="0" y="14">{html.escape(title)}</text>']
+    found = [f'<text x="0" y="{14 + 16 * i}">{html.escape(text)}</text>' for i, text in enumerate(titles)]
     found.append(f'<path d="M{LEFT} {bottom}H{WIDTH - RIGHT}" stroke="{TEXT}" stroke-opacity=".5"/>')
     for value, anchor in ((low, "start"), (high, "end")) if high > low else ((low, "middle"),):
         found.append(f'<text x="{place(value):.1f}" y="{bottom + 14}" text-anchor="{anchor}">{value:.3g}</text>')
