@@ -361,7 +361,7 @@ def test_claims_that_cannot_be_measured_end_with_one_line(run, arguments, messag
 
 def test_a_claim_without_its_data_says_what_to_set(run, tmp_path, monkeypatch):
     monkeypatch.delenv("LAMINA_DATA", raising=False)
-    code, _, err = run("reproduce", "resnet", "--scale=full", "--seeds=1", "--jobs=1", f"--out={tmp_path}")
-    assert code == cli.BAD_INPUT
+    code, out, err = run("reproduce", "resnet", "--scale=full", "--seeds=1", "--jobs=1", f"--out={tmp_path}")
+    assert (code, out) == (cli.BAD_INPUT, "")
     assert "resnet could not be measured: mnist/" in err
     assert "set LAMINA_DATA" in err

@@ -58,7 +58,8 @@ def reproduce(
     else:
         for evidence in found:
             show_evidence(evidence)
-        print(counted(found))
+        if found:
+            print(counted(found))
     if errors:
         raise LaminaError("; ".join(f"{name} could not be measured: {error}" for name, error in errors.items()))
 
