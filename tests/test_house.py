@@ -240,3 +240,10 @@ assert not changed, changed
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_repository_holds_full_evidence_on_every_claim():
+    from lamina.evidence import collected, names
+
+    found = collected(ROOT / "evidence")
+    assert {e.name: (e.scale, len(e.seeds)) for e in found} == dict.fromkeys(names(), ("full", 10))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import lamina
 from lamina.evidence.page import write_markdown, write_page
 
@@ -19,6 +21,17 @@ def test_a_claim_that_does_not_hold_says_why_it_may_differ(known, tmp_path):
     page = write_page([lamina.reproduce("toy", seeds=2, jobs=1)], tmp_path / "index.html").read_text()
     assert "not decided" in page
     assert "It is small." in page
+
+
+def test_evidence_of_other_code_is_marked(known, monkeypatch, tmp_path):
+    found = lamina.reproduce("toy", jobs=1)
+    monkeypatch.setattr("lamina.evidence.page.names", lambda: ["toy"])
+    monkeypatch.setattr("lamina.evidence.page.find", lambda name: known)
+    for changed in (False, True):
+        evidence = dataclasses.replace(found, fingerprint="0" * 16) if changed else found
+        assert ("Its code has changed since" in write_page([evidence], tmp_path / "a.html").read_text()) == changed
+        write_markdown([evidence], tmp_path)
+        assert ("its code has changed since" in (tmp_path / "claims.md").read_text()) == changed
 
 
 def test_markdown_opens_with_the_count_and_drawings_of_gone_claims_go(known, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from lamina.evidence.claim import find, names
 from lamina.evidence.evidence import Evidence, counted
 from lamina.files import write_text
 from lamina.study.wording import duration
@@ -48,6 +49,11 @@ def cited(paper: str) -> str:
 
 def _render(template: str, found: Sequence[Evidence], **view: Any) -> str:
     return _ENVIRONMENT.get_template(template).render(found=found, count=counted(found), reading=READING, **view)
+
+
+def _outdated(evidence: Evidence) -> bool:
+    """Whether the files that were measured are others now."""
+    return evidence.name in names() and find(evidence.name).fingerprint != evidence.fingerprint
 
 
 def _budget(arm: Mapping[str, Any]) -> str:
@@ -98,6 +104,7 @@ def _environment() -> Environment:
         "seeds": _seeds,
         "chance": _chance,
         "machine": _machine,
+        "outdated": _outdated,
     }
     return env
 
