@@ -16,6 +16,7 @@ would take too long it trains the fleet's first networks alone (``networks`` in 
 - ``step``: a step of these three fleets against their matrix products, without and apart from the set-up.
 - ``layers``: networks of the catalogue, 32 of width 32 on digits (the loop on the first 4) and 8 of 80,000
   parameters on the large table (the loop on the first 2).
+- ``sizes``: the time of a step for each member when 1 to 64 are trained at once, of every network for tables.
 - ``memory``: the peak of a large fleet's training in a process of its own against its tensors by count (Linux alone).
 
 Results go to ``benchmarks/results/fleets.json`` case by case, each with its machine, its date and every raw time;
@@ -40,7 +41,10 @@ import fleets_memory
 from fleets_contenders import fleet, loaded, loop, sklearn_mlps
 from fleets_jobs import SPLIT_SEED, TABLE_SEED, Job, arithmetic_8, binary, digits, digits_32, digits_128, layer_job
 from fleets_measure import THREADS, Contender, race
+from fleets_sizes import sizes
 from fleets_step import step
+
+from lamina.catalog import table_networks
 
 RESULTS = Path(__file__).parent / "results" / "fleets.json"
 LAYERS = ("kan", "fan", "bilinear", "resnet", "moe")
@@ -102,6 +106,13 @@ def memory_line(repeats: int) -> Cases:
         yield f"memory, {kind}", fleets_memory.measure(kind, repeats)
 
 
+def sizes_line(repeats: int) -> Cases:
+    """Every network for tables, at a small shape and at that of a wide table."""
+    for name in table_networks():
+        for size, shape in (("small", (16, 32, 5_000)), ("wide", (116, 256, 20_000))):
+            yield f"sizes, {name}, {size}", sizes(name, *shape, repeats)
+
+
 LINES: dict[str, Callable[[int], Cases]] = {
     "digits-32": digits_32_line,
     "digits-128": digits_128_line,
@@ -109,6 +120,7 @@ LINES: dict[str, Callable[[int], Cases]] = {
     "step": step_line,
     "layers": layers_line,
     "memory": memory_line,
+    "sizes": sizes_line,
 }
 
 
