@@ -41,7 +41,7 @@ MEMORIES = (
     ("adult", "fit --network kan --memory 1GB --time 40s"),
     ("phoneme", "fit --network moe --memory 600MB --time 30s"),
     ("phoneme", "fit --network densenet --params 1000000 --settings 4 --memory 800MB --time 40s"),
-    ("phoneme", "compare --networks mlp,kan --rivals none --splits 1 --seeds 2 --memory 1500MB --time 40s"),
+    ("phoneme", "compare --networks mlp,kan --rivals none --splits 1 --seeds 2 --memory 2GB --time 40s"),
 )
 
 

@@ -109,8 +109,11 @@ def train_members(
     return fitted.fleet, fitted.traces
 
 
+TRACING = 90_000_000  # bytes that PyTorch takes for itself when it traces for the first time
+
+
 def left_of(memory: int, fold: Fold) -> int:
-    """What is left of the `memory` that this process may take in all, beside the rows of the fold.
+    """What is left of the `memory` that this process may take in all, beside the rows of the fold and PyTorch.
 
     Raises:
         LaminaError: nothing.
@@ -122,7 +125,7 @@ def left_of(memory: int, fold: Fold) -> int:
             f"memory is {memory / 1e6:.0f} MB for each process; with {size / 1e6:.0f} MB of encoded rows it has taken "
             f"{taken / 1e6:.0f} MB before it trains: give more, or fewer --jobs"
         )
-    return memory - taken
+    return max(1, memory - taken - TRACING)  # one member is always tried
 
 
 @dataclass(frozen=True)

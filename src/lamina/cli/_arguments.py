@@ -11,11 +11,11 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def deadline(began: float, time: str | None) -> float:
-    """The moment at which the time of a command that began at `began` is over."""
+def deadline(began: float, time: str | None, share: float = 1.0) -> float:
+    """The moment at which a share of the time of a command that began at `began` is over."""
     from lamina.study.compare import seconds
 
-    return math.inf if time is None else began + seconds(time)
+    return math.inf if time is None else began + share * seconds(time)
 
 
 def seeds(text: str | None) -> int | range | None:
