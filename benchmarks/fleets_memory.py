@@ -20,6 +20,7 @@ from fleets_measure import ratio
 from torch import nn
 
 import lamina
+import lamina.training.memory
 
 STEPS = 10
 
@@ -75,6 +76,7 @@ def measure(kind: str, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Train a tiny fleet, so that everything is loaded, then the large one; print by how much the process grew."""
+    lamina.training.memory.STACK = 10**12  # all 128 at once
     kind, job, tiny = sys.argv[1], large(), mlp_job(digits(), (8, 8), members=2, batch=128, epochs=1)
     train(tiny, tiny.networks(), kind)
     networks = job.networks()

@@ -109,7 +109,7 @@ def train_members(
     return fitted.fleet, fitted.traces
 
 
-TRACING = 90_000_000  # bytes that PyTorch takes for itself when it traces for the first time
+TRACING = 90_000_000  # bytes for what PyTorch takes when it traces, or half of what is left if that is less
 
 
 def left_of(memory: int, fold: Fold) -> int:
@@ -125,7 +125,8 @@ def left_of(memory: int, fold: Fold) -> int:
             f"memory is {memory / 1e6:.0f} MB for each process; with {size / 1e6:.0f} MB of encoded rows it has taken "
             f"{taken / 1e6:.0f} MB before it trains: give more, or fewer --jobs"
         )
-    return max(1, memory - taken - TRACING)  # one member is always tried
+    left = memory - taken
+    return left - min(TRACING, left // 2)
 
 
 @dataclass(frozen=True)

@@ -55,3 +55,11 @@ def test_a_network_that_cannot_be_looked_at_goes_alone():
             return super().forward(x) if x.sum() > 0 else x
 
     assert members_at_once(Branching(4, 2), 4, 32, 10, 10**12) == 1
+
+
+def test_a_stack_holds_no_more_than_pays(monkeypatch):
+    network, batch = nn.Linear(4, 2), 32
+    activations = member_bytes(network, 4, batch) - COPIES * 4 * 10
+    monkeypatch.setattr("lamina.training.memory.STACK", 3.5 * activations)
+    assert members_at_once(network, 4, batch, 10, 10**12) == 3
+    assert members_at_once(network, 4, batch, 2, 10**12) == 2

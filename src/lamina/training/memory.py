@@ -14,6 +14,9 @@ from lamina.errors import LaminaError
 SHARE = 0.7  # of the memory that is free, for whoever does not say how much to use
 # Of a network's parameters: kept, live, averaged, gradient and its parts, two moments, decay.
 COPIES = 8
+# Bytes that a step may hold beside the parameters. Measured on a CPU (`benchmarks/fleets.py --only sizes`): the time of
+# a step for each member falls, then stays level, and beyond this rises where it did so at all.
+STACK = 100_000_000
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
 
@@ -42,6 +45,12 @@ def member_bytes(network: nn.Module, features: int, batch: int) -> int:
     `COPIES` of the parameters, the tensors that the forward pass of a batch leaves for the backward pass, and half as
     much again for gradients on their way back. The forward pass is made with tensors that have a shape and no content.
     """
+    parameters, activations = _needs(network, features, batch)
+    return COPIES * parameters + activations
+
+
+def _needs(network: nn.Module, features: int, batch: int) -> tuple[int, int]:
+    """Bytes of a member's parameters, and of what a step holds beside them."""
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -55,13 +64,16 @@ def member_bytes(network: nn.Module, features: int, batch: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         output = empty(x)
     activations = sum(n for storage, n in kept.items() if storage not in parameters) + 4 * output.numel() * 4
-    return COPIES * size + int(1.5 * activations)
+    return size, int(1.5 * activations)
 
 
 def members_at_once(network: nn.Module, features: int, batch: int, members: int, memory: int) -> int:
-    """How many members, up to `members`, can be trained at once within `memory` bytes; never less than one."""
+    """How many members, up to `members`, can be trained at once within `memory` bytes; never less than one.
+
+    Nor are there more than `STACK` allows, so that a step takes no longer for each than it would one by one.
+    """
     try:
-        each = member_bytes(network, features, batch)
+        parameters, activations = _needs(network, features, batch)
     except Exception:  # a network whose control flow depends on its values is trained one by one anyway
         return 1
-    return max(1, min(members, memory // each))
+    return int(max(1, min(members, memory // (COPIES * parameters + activations), STACK // activations)))
