@@ -1,6 +1,6 @@
 """How closely `--time` and `--memory` are kept.
 
-    python benchmarks/limits.py DATA
+    python benchmarks/limits.py DATA [--only time|memory]
 
 Commands run one after another with a limit that is too small for what they ask. Seconds are those of the whole command,
 imports and the model folder included; memory is the largest sum, looked at every 50 ms, of what the command and its
@@ -78,14 +78,17 @@ def main() -> None:
     """Run all cases, print and write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    data = parser.parse_args().data
+    parser.add_argument("--only", choices=("time", "memory"), help="measure one of them, keep the other's results")
+    asked = parser.parse_args()
+    data = asked.data
     tables = {t["name"]: t for t in json.loads((data / "tables.json").read_text())}
-    result: dict = {"date": str(date.today()), "environment": environment("cpu", hire(1, 1))}
+    result: dict = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    result |= {"date": str(date.today()), "environment": environment("cpu", hire(1, 1))}
     with tempfile.TemporaryDirectory() as folder:
         for what, cases in (("time", TIMES), ("memory", MEMORIES)):
-            result[what] = [case(data, tables, *asked, what, Path(folder)) for asked in cases]
-            for row in result[what]:
-                print(row)
+            if asked.only in (None, what):
+                result[what] = [case(data, tables, *one, what, Path(folder)) for one in cases]
+                print(*result[what], sep="\n")
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -11,9 +11,8 @@ from statistics import median
 from typing import Any
 
 from lamina.errors import LaminaError
+from lamina.evidence.claim import Scale
 from lamina.files import write_json
-
-SCALES = ("quick", "full", "paper")
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def collected(folder: Path) -> list[Evidence]:
     Raises:
         LaminaError: the folder holds none, or a file is none.
     """
-    found = {path.stem: path for scale in SCALES for path in sorted((folder / scale).glob("[!.]*.json"))}
+    found = {path.stem: path for scale in Scale for path in sorted((folder / scale).glob("[!.]*.json"))}
     if not found:
         raise LaminaError(f"there is no evidence in {str(folder)!r}; lamina reproduce all makes it")
     return [Evidence.load(path) for _, path in sorted(found.items())]
