@@ -343,6 +343,7 @@ def test_reproduce_prints_the_findings_and_writes_the_evidence(run, tmp_path):
     ("arguments", "message"),
     [
         (["reproduce", "prelu_xr"], "claim 'prelu_xr' is not known; the closest are: prelu_xor"),
+        (["reproduce", ","], "',' names no claim; there are batch_norm_depth, bilinear"),
         (["reproduce", "kan", "--seeds=ten"], "--seeds is 'ten', it has to be a number such as 5 or a range"),
         (["reproduce", "kan", "--seeds=5-3"], "--seeds is '5-3'"),
         (["reproduce", "kan", "--seeds=0"], "seeds is 0"),

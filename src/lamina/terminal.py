@@ -157,11 +157,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: S
     """Print a table; the columns with these `numbers` are aligned to the right. A pipe gets 160 characters a line."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for i, title in enumerate(header):
         table.add_column(title, justify="right" if i in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from torch import nn
@@ -52,5 +54,12 @@ def toy() -> Claim:
 @pytest.fixture
 def known(toy, monkeypatch) -> Claim:
     """The toy, found by its name in this process."""
-    monkeypatch.setattr("lamina.evidence.reproduce.find", {"toy": toy}.__getitem__)
+    install(monkeypatch, toy=toy)
     return toy
+
+
+def install(monkeypatch, **claims):
+    """Let these claims be all that there are, in this process."""
+    module = sys.modules["lamina.evidence.reproduce"]
+    monkeypatch.setattr(module, "find", claims.__getitem__)
+    monkeypatch.setattr(module, "require_known", list)

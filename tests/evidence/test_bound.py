@@ -37,8 +37,13 @@ def test_who_has_no_number_has_failed(of):
     assert target.margins([1.0], [np.nan]) == np.inf
 
 
-def test_a_ratio_of_what_is_not_above_zero_has_failed():
-    assert Target("m", "ratio", at_most=1).margins([0.0], [1.0]) == -np.inf
+def test_ratios_of_zeros_and_of_numbers_below():
+    target = Target("m", "ratio", at_most=0.5)
+    assert target.margins([0.0], [1.0]) == np.inf
+    assert target.margins([1.0], [0.0]) == -np.inf
+    np.testing.assert_allclose(target.margins([0.0], [0.0]), -np.log(2))
+    with pytest.raises(LaminaError, match="'m' is bounded as a ratio and has numbers below 0"):
+        target.margins([-1.0], [1.0])
 
 
 @pytest.mark.parametrize(

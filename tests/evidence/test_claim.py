@@ -1,4 +1,5 @@
 import dataclasses
+import inspect
 import re
 from types import SimpleNamespace
 
@@ -40,6 +41,30 @@ def test_a_claim_without_a_system_names_its_paper():
         declared("theory", system="mlp")
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"baselines": {}}, "has nothing to be compared with"),
+        ({"baselines": {"fan": None}}, "has a baseline of its own name"),
+        ({"targets": (Target("m", "ratio", at_most=1, against="kan"),)}, "is against 'kan', no baseline of mlp"),
+    ],
+)
+def test_targets_without_their_baselines_are_refused(changed, message):
+    found = dataclasses.replace(declared("fan", baselines=("mlp",)), targets=(Target("m", "ratio", at_most=1),))
+    with pytest.raises(LaminaError, match=message):
+        dataclasses.replace(found, **changed)
+
+
+def test_a_name_that_stands_twice_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "twins" / "claims").mkdir(parents=True)
+    for name in ("__init__.py", "claims/kan.py"):
+        (tmp_path / "twins" / name).touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(catalog, "entry_points", lambda group: [SimpleNamespace(value="twins")])
+    with pytest.raises(LaminaError, match=r"claim 'kan' stands twice: in lamina\.claims\.kan and in twins"):
+        names()
+
+
 def test_targets_of_a_larger_scale_wait():
     later = Target("n", "value", at_most=1, scale="full")
     found = dataclasses.replace(declared("fan"), targets=(*TARGETS, later))
@@ -48,7 +73,9 @@ def test_targets_of_a_larger_scale_wait():
 
 
 def test_a_scale_picks_its_value():
-    assert [scale.pick(1, 2) for scale in Scale] == [1, 2, 2]
+    assert [scale.pick(1, 2) for scale in (Scale.QUICK, Scale.FULL)] == [1, 2]
+    with pytest.raises(LaminaError, match="it has no scale paper"):
+        Scale.PAPER.pick(1, 2)
     assert [scale.pick(1, 2, 3) for scale in Scale] == [1, 2, 3]
 
 
@@ -61,13 +88,17 @@ def test_the_fingerprint_is_of_the_files_that_are_measured(monkeypatch):
     found = find("fan")
     assert re.fullmatch(r"[0-9a-f]{16}", found.fingerprint)
     assert found.fingerprint == find("fan").fingerprint != find("kan").fingerprint
-    read = []
-    monkeypatch.setattr("lamina.evidence.claim.inspect.getsource", lambda module: read.append(module.__name__) or "")
+    read, source = [], inspect.getsource
+    record = lambda module: read.append(module.__name__) or source(module)  # noqa: E731
+    monkeypatch.setattr("lamina.evidence.claim.inspect.getsource", record)
     assert found.fingerprint
     assert {"lamina.claims.fan", "lamina.claims._characters", "lamina.layers.fan", "lamina.layers.kan"} <= set(read)
     read.clear()
     assert find("resnet").fingerprint
     assert "lamina.networks.tables.resnet" in read
+    read.clear()
+    assert find("kan").fingerprint  # it makes its baseline by name
+    assert "lamina.networks.tables.mlp" in read
     assert not any(name.startswith(("lamina.evidence", "torch")) for name in read)
 
 

@@ -36,6 +36,13 @@ def test_five_seeds_decide_a_comparison_and_four_do_not():
 def test_an_infinite_margin_counts_and_does_not_break_the_test():
     assert chance(np.array([np.inf, 1, 1, 1, 1])) == 1 / 32
     assert chance(np.array([-np.inf, 1, 1, 1, 1])) > 0.3
+    assert chance(np.array([-np.inf, *[0.05] * 9])) == pytest.approx(chance(np.array([-0.1, *[0.05] * 9])))
+
+
+def test_a_seed_that_failed_keeps_a_target_from_being_reached():
+    nine = [0.5] * 9
+    assert verdict([LOWER], system=[*nine, 0.5], baseline=[1.0] * 10) == HOLDS
+    assert verdict([LOWER], system=[*nine, float("nan")], baseline=[1.0] * 10) == OPEN
 
 
 def test_swapping_the_arms_turns_the_verdict():

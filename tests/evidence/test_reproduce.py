@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from conftest import install
 
 import lamina
 from lamina.errors import LaminaError
@@ -30,7 +31,7 @@ def test_the_verdict_rests_on_paired_seeds(known):
 
 def test_swapped_the_claim_does_not_hold(known, monkeypatch):
     swapped = dataclasses.replace(known, system=known.baselines["biased"], baselines={"biased": known.system})
-    monkeypatch.setattr("lamina.evidence.reproduce.find", {"toy": swapped}.__getitem__)
+    install(monkeypatch, toy=swapped)
     assert lamina.reproduce("toy", jobs=1).verdict == "does not hold"
 
 
@@ -72,7 +73,7 @@ def counting(known, monkeypatch, fail_at=None):
 
     measure.__module__ = known.measure.__module__
     claim = dataclasses.replace(known, measure=measure)
-    monkeypatch.setattr("lamina.evidence.reproduce.find", {"toy": claim}.__getitem__)
+    install(monkeypatch, toy=claim)
     return seen
 
 
@@ -113,8 +114,7 @@ def test_a_claim_that_fails_says_so_and_the_others_go_on(known, monkeypatch):
     def broken(arm, seed, scale):
         raise ZeroDivisionError("no data")
 
-    claims = {"toy": known, "broken": dataclasses.replace(known, name="broken", measure=broken)}
-    monkeypatch.setattr("lamina.evidence.reproduce.find", claims.__getitem__)
+    install(monkeypatch, toy=known, broken=dataclasses.replace(known, name="broken", measure=broken))
     found = dict(reproduce_all(["broken", "toy"], jobs=1))
     assert str(found["broken"]) == "ZeroDivisionError: no data"
     assert found["toy"].verdict == "holds"
@@ -122,7 +122,7 @@ def test_a_claim_that_fails_says_so_and_the_others_go_on(known, monkeypatch):
 
 def test_a_metric_that_is_not_measured_is_an_error(known, monkeypatch):
     claim = dataclasses.replace(known, targets=(*known.targets, Target("speed", "value", at_least=1)))
-    monkeypatch.setattr("lamina.evidence.reproduce.find", {"toy": claim}.__getitem__)
+    install(monkeypatch, toy=claim)
     with pytest.raises(LaminaError, match="did not measure speed at scale quick"):
         lamina.reproduce("toy", jobs=1)
 
@@ -139,3 +139,70 @@ def test_numbers_do_not_depend_on_the_processes():
     alone, shared = (lamina.reproduce("prelu_xor", seeds=2, jobs=jobs) for jobs in (1, 2))
     assert shared.environment["processes"] == 2
     assert {n: a["values"] for n, a in alone.arms.items()} == {n: a["values"] for n, a in shared.arms.items()}
+
+
+def test_evidence_is_not_replaced_by_fewer_seeds(known, tmp_path):
+    old = lamina.reproduce("toy", jobs=1, out=tmp_path)
+    path = tmp_path / "quick" / "toy.json"
+    with pytest.raises(LaminaError, match=r"toy\.json has 5 seeds, not 2: give another folder by --out"):
+        lamina.reproduce("toy", seeds=2, jobs=1, out=tmp_path)
+    assert lamina.reproduce("toy", seeds=2, jobs=1, out=tmp_path, resume=True).seeds == [0, 1]
+    assert lamina.reproduce("toy", jobs=1, out=tmp_path, resume=True) == Evidence.load(path)
+    assert old.seeds == [0, 1, 2, 3, 4]
+
+
+def test_an_interrupted_measuring_is_finished_with_fewer_seeds_and_keeps_the_others(known, monkeypatch, tmp_path):
+    counting(known, monkeypatch, fail_at=6)
+    with pytest.raises(KeyboardInterrupt):
+        lamina.reproduce("toy", seeds=8, jobs=1, out=tmp_path)
+    seen = counting(known, monkeypatch)
+    assert lamina.reproduce("toy", jobs=1, out=tmp_path, resume=True).verdict == "holds"
+    assert Evidence.load(tmp_path / "quick" / "toy.json").seeds == [0, 1, 2, 3, 4]
+    assert lamina.reproduce("toy", seeds=8, jobs=1, out=tmp_path, resume=True).seeds == list(range(8))
+    assert seen == [6, 6, 7, 7]
+
+
+def test_evidence_of_another_machine_is_not_gone_on_with(known, monkeypatch, tmp_path):
+    lamina.reproduce("toy", jobs=1, out=tmp_path)
+    path = tmp_path / "quick" / "toy.json"
+    path.write_text(path.read_text().replace('"torch": "', '"torch": "0'))
+    seen = counting(known, monkeypatch)
+    lamina.reproduce("toy", jobs=1, out=tmp_path, resume=True)
+    assert len(seen) == 10
+
+
+def test_damaged_evidence_is_measured_again(known, tmp_path):
+    lamina.reproduce("toy", jobs=1, out=tmp_path)
+    path = tmp_path / "quick" / "toy.json"
+    path.write_text("{")
+    assert lamina.reproduce("toy", jobs=1, out=tmp_path, resume=True) == Evidence.load(path)
+
+
+def test_a_folder_that_cannot_be_made_is_named_before_anything_is_measured(known, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    seen = counting(known, monkeypatch)
+    with pytest.raises(LaminaError, match="evidence cannot be written to"):
+        lamina.reproduce("toy", jobs=1, out=tmp_path / "file")
+    assert seen == []
+
+
+def test_a_seed_without_a_number_is_kept_as_none_and_drawn(known, monkeypatch, tmp_path):
+    def failing(arm, seed, scale):
+        return {"error": float("nan") if seed == 2 else known.measure(arm, seed, scale)["error"]}
+
+    failing.__module__ = known.measure.__module__
+    install(monkeypatch, toy=dataclasses.replace(known, measure=failing))
+    found = lamina.reproduce("toy", jobs=1, out=tmp_path)
+    assert found == Evidence.load(tmp_path / "quick" / "toy.json")
+    assert found.system["values"]["error"][2] is None
+    assert found.verdict == "not decided"
+    assert "nan" not in str(found.plot())
+
+
+def test_a_claim_without_the_scale_paper_says_so(known, monkeypatch):
+    def small(arm, seed, scale):
+        return {"error": scale.pick(1.0, 2.0)}
+
+    install(monkeypatch, toy=dataclasses.replace(known, measure=small))
+    with pytest.raises(LaminaError, match="it has no scale paper"):
+        lamina.reproduce("toy", scale="paper", seeds=1, jobs=1)

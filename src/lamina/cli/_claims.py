@@ -42,6 +42,8 @@ def reproduce(
     from lamina.evidence.claim import names as known
 
     asked = known() if names == "all" else _arguments.names(names)
+    if not asked:
+        raise LaminaError(f"{names!r} names no claim; there are {', '.join(known())}, or all of them: all")
     found: list[Evidence] = []
     errors: dict[str, LaminaError] = {}
     with progress_bar() as bar:

@@ -78,14 +78,19 @@ class Target:
         """By how much each seed reaches the bound, positive where it does, ratios as logarithms.
 
         Where the system's number is not finite it has failed: minus infinity. Where the baseline's alone is not, the
-        baseline has: plus infinity.
+        baseline has: plus infinity. Two zeros have a ratio of 1.
+
+        Raises:
+            LaminaError: a ratio of numbers below 0.
         """
         a = np.asarray(system, dtype=float)
+        b = np.zeros_like(a) if baseline is None else np.asarray(baseline, dtype=float)
+        if self.of == "ratio" and min(np.nanmin(a, initial=0), np.nanmin(b, initial=0)) < 0:
+            raise LaminaError(f"{self.metric!r} is bounded as a ratio and has numbers below 0: {[*a, *b]}")
         with np.errstate(all="ignore"):
             if self.of == "ratio":
-                b = np.asarray(baseline, dtype=float)
-                found = self.sign * (np.log(a) - np.log(b) - math.log(self.bound))
-                fine = np.isfinite(a) & (a > 0)
+                logs = np.where((a == 0) & (b == 0), 0.0, np.log(a) - np.log(b))
+                found = self.sign * (logs - math.log(self.bound))
             else:
-                found, fine = self.sign * (self.effects(system, baseline) - self.bound), np.isfinite(a)
-        return np.where(fine, np.where(np.isfinite(found), found, np.inf), -np.inf)
+                found = self.sign * (self.effects(system, baseline) - self.bound)
+        return np.where(np.isfinite(a), np.where(np.isfinite(b), found, np.inf), -np.inf)

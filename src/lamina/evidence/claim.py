@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
@@ -33,8 +33,14 @@ class Scale(StrEnum):
     PAPER = "paper"
 
     def pick(self, quick: T, full: T, paper: T | None = None) -> T:
-        """The value for this scale; a claim without one for ``paper`` is no larger than ``full``."""
-        return {Scale.QUICK: quick, Scale.FULL: full, Scale.PAPER: full if paper is None else paper}[self]
+        """The value for this scale.
+
+        Raises:
+            LaminaError: there is none for ``paper``.
+        """
+        if self is Scale.PAPER and paper is None:
+            raise LaminaError("it has no scale paper, the largest is full")
+        return {Scale.QUICK: quick, Scale.FULL: full, Scale.PAPER: paper}[self]  # pyright: ignore[reportReturnType]
 
     def reaches(self, other: str) -> bool:
         """Whether what is measured from `other` on is measured at this scale."""
@@ -59,7 +65,7 @@ class Claim:
         system: what makes the system's networks: a name of the catalogue, or ``maker(in_features, out_features,
             **options)``.
         baselines: name and maker of what it is compared with.
-        params: the budget of parameters of a network that a name of the catalogue stands for.
+        params: the budget of parameters that makers are called with; None for none.
         data: the real data, or how they are generated.
         reported: what the paper reports, never mixed with what is measured here.
         limits: why a result here may differ: scale, data, budget.
@@ -80,6 +86,17 @@ class Claim:
     limits: str
     unequal: str
 
+    def __post_init__(self) -> None:
+        """Refuse targets that have nothing to be compared with."""
+        if self.name in self.baselines:
+            raise LaminaError(f"claim {self.name!r} has a baseline of its own name")
+        for target in self.targets:
+            if target.compares and not self.baselines:
+                raise LaminaError(f"claim {self.name!r}: target {target.metric!r} has nothing to be compared with")
+            if target.against not in (None, *self.baselines):
+                asked = f"claim {self.name!r}: target {target.metric!r} is against {target.against!r}"
+                raise LaminaError(f"{asked}, no baseline of {', '.join(self.baselines)}")
+
     def arms(self) -> dict[str, Arm]:
         """New arms: the system under the claim's name, then the baselines."""
         return {name: Arm(make, self.params) for name, make in {self.name: self.system, **self.baselines}.items()}
@@ -95,13 +112,15 @@ class Claim:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the files of the claim, its arms and what else it takes from layers, networks and claims.
+        """A hash of the claim's file, of what it takes from layers, networks and claims, and of the systems it names.
 
-        Evidence that has another one was measured by other code.
+        Evidence that has another one was measured by other code. The engine is not part of it: evidence says which
+        versions it was measured with.
         """
         used = (getattr(inspect.getmodule(value), "__name__", "") for value in vars(self.module).values())
         modules = {name for name in used if _MEASURED.match(name)} | {self.module.__name__}
-        named = {make.name for make in (self.system, *self.baselines.values()) if isinstance(make, _Named)}
+        text = inspect.getsource(self.module)
+        named = {name for name in catalog.systems() if name == self.name or f'"{name}"' in text}
         modules |= {catalog.find(name).module for name in named}
         sources = (inspect.getsource(importlib.import_module(name)) for name in sorted(modules))
         return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
@@ -171,16 +190,32 @@ def names() -> list[str]:
     return sorted(_files())
 
 
+def require_known(names: Iterable[str]) -> list[str]:
+    """The names; one that is not known is answered with the three closest.
+
+    Raises:
+        LaminaError: there is no such claim.
+    """
+    asked, files = list(names), _files()
+    for name in asked:
+        if name not in files:
+            raise unknown("claim", name, files)
+    return asked
+
+
 def find(name: str) -> Claim:
     """The claim called `name`; an unknown name is answered with the three closest.
 
     Raises:
         LaminaError: there is no such claim, or its file does not declare one.
     """
-    files = _files()
-    if name not in files:
-        raise unknown("claim", name, files)
-    module = importlib.import_module(files[name])
+    (name,), files = require_known([name]), _files()
+    try:
+        module = importlib.import_module(files[name])
+    except LaminaError:
+        raise
+    except Exception as error:
+        raise LaminaError(f"{files[name]} cannot be imported: {type(error).__name__}: {error}") from error
     found = [value for value in vars(module).values() if isinstance(value, Claim)]
     if len(found) != 1:
         raise LaminaError(f"{files[name]} declares {len(found)} claims; a file holds one")
@@ -193,5 +228,7 @@ def _files() -> dict[str, str]:
     for package in catalog.packages():
         for root in catalog.roots(package):
             for path in sorted(root.glob("claims/[!_]*.py")):
+                if path.stem in found:
+                    raise LaminaError(f"claim {path.stem!r} stands twice: in {found[path.stem]} and in {package}")
                 found[path.stem] = f"{package}.claims.{path.stem}"
     return found

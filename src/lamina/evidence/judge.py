@@ -9,9 +9,11 @@ likely positive as negative. So the test compares the mean margin with that of a
 - *missed* when negative ones have, adjusted after Holm for the number of comparisons, because one missed target of
   many is enough to refute a claim.
 
+A seed whose number is not finite has failed: its target cannot be reached.
+
 A claim holds when every target is reached: since all have to be, no adjustment is needed (an intersection-union test).
-It does not hold when one is missed. Else it is not decided. With 5 seeds the smallest probability is 1/32, with fewer
-nothing is decided. A bound on every value knows no chance: it is reached when each draw reaches it, else missed.
+It does not hold when one is missed. Else it is not decided. With 5 seeds the smallest probability is 1/32; with fewer
+no comparison is decided. A bound on every value knows no chance: it is reached when each draw reaches it, else missed.
 
 Sources:
     Fisher 1935, The Design of Experiments, section 21.
@@ -98,7 +100,7 @@ def _finding(target: Target, against: str | None, system: Sequence[float], basel
         effect=float(np.median(effects)),
         low=float(np.min(effects)),
         high=float(np.max(effects)),
-        reached=None if strict else chance(margins),
+        reached=None if strict else 1.0 if np.isneginf(margins).any() else chance(margins),
         missed=None if strict else chance(-margins),
         verdict=(HOLDS if (margins >= 0).all() else FAILS) if strict else OPEN,
     )
@@ -127,7 +129,7 @@ def chance(margins: np.ndarray) -> float:
     margin counts as twice the largest finite one.
     """
     finite = np.abs(margins[np.isfinite(margins)])
-    most = 2 * float(finite.max(initial=0.5))
+    most = 2 * float(finite.max(initial=0.0)) or 1.0
     clipped = np.clip(margins, -most, most)
     if not clipped.any():
         return 1.0

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
+from lamina.errors import LaminaError
 from lamina.evidence.claim import find, names
 from lamina.evidence.evidence import Evidence, counted
 from lamina.files import write_text
@@ -17,7 +18,8 @@ from lamina.study.wording import duration
 
 READING = (
     "Numbers are medians over the seeds, with the smallest and the largest effect in brackets; chance is the "
-    "probability of margins as clear as these if the bound were met exactly. A claim holds when every target is "
+    "probability of margins as clear as these if the bound were met exactly, where it is missed after a correction for "
+    "the number of comparisons. A claim holds when every target is "
     "reached at 5 %, and does not hold when one is missed at 5 % after a correction for their number."
 )
 STATE = {"holds": "yes", "does not hold": "no", "not decided": "open"}
@@ -53,7 +55,10 @@ def _render(template: str, found: Sequence[Evidence], **view: Any) -> str:
 
 def _outdated(evidence: Evidence) -> bool:
     """Whether the files that were measured are others now."""
-    return evidence.name in names() and find(evidence.name).fingerprint != evidence.fingerprint
+    try:
+        return evidence.name in names() and find(evidence.name).fingerprint != evidence.fingerprint
+    except LaminaError:
+        return True
 
 
 def _budget(arm: Mapping[str, Any]) -> str:

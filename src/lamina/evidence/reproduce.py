@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +15,11 @@ import torch
 from joblib import delayed
 
 from lamina.errors import LaminaError
-from lamina.evidence.claim import Claim, Scale, find
+from lamina.evidence.arm import Arm
+from lamina.evidence.claim import Claim, Scale, find, require_known
 from lamina.evidence.evidence import Evidence, place
 from lamina.evidence.judge import judge
+from lamina.files import finite
 from lamina.study.summary import environment
 from lamina.study.workers import LOKY, Workers, end_with, hire, limited
 
@@ -79,18 +81,22 @@ def reproduce_all(
         raise LaminaError(f"scale {scale!r} is not known; scales are: {', '.join(Scale)}")
     size = Scale(scale)
     numbers = _numbers(SEEDS[size] if seeds is None else seeds)
-    folder = None if out is None else Path(out)
-    runs = {name: _Run(find(name), size, numbers, folder) for name in dict.fromkeys(names)}
-    if resume:
-        for run in runs.values():
-            run.go_on()
+    folder = None if out is None else _writable(Path(out))
+    runs: dict[str, _Run] = {}
+    for name in dict.fromkeys(require_known(names)):
+        try:
+            runs[name] = _Run(find(name), size, numbers, folder)
+        except LaminaError as error:
+            yield name, error
+    for run in runs.values():
+        run.go_on() if resume else run.require_no_more()
+    workers = replace(hire(jobs, sum(len(run.left) for run in runs.values())), threads=1)
     left = [(name, seed) for name, run in runs.items() for seed in run.left]
-    workers = hire(jobs, len(left))
     done, total = 0, sum(len(run.numbers) for run in runs.values())
     for name, run in runs.items():
-        done += len(run.found)
+        done += len(run.numbers) - len(run.left)
         if not run.left:
-            yield name, run.evidence(workers)
+            yield name, run.finish(workers)
     for name, seed, found in _measured(left, size, workers):
         done, run = done + 1, runs[name]
         if progress is not None:
@@ -102,11 +108,20 @@ def reproduce_all(
             continue
         run.add(seed, found, workers)
         if not run.left and run.error is None:
-            yield name, run.evidence(workers)
+            yield name, run.finish(workers)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, which is there now."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LaminaError(f"evidence cannot be written to {str(folder)!r}: {error.strerror}") from error
+    return folder
 
 
 def _numbers(seeds: int | Sequence[int]) -> list[int]:
-    numbers = list(range(seeds)) if isinstance(seeds, int) else sorted(set(seeds))
+    numbers = list(range(seeds)) if isinstance(seeds, int) else sorted({int(seed) for seed in seeds})
     if not numbers or numbers[0] < 0:
         raise LaminaError(f"seeds is {seeds!r}, it has to be at least 1, or numbers that are at least 0")
     return numbers
@@ -125,6 +140,7 @@ class _Run:
     numbers: list[int]
     folder: Path | None
     found: dict[int, Measured] = field(default_factory=dict)
+    whole: Evidence | None = None
     error: LaminaError | None = None
 
     @property
@@ -143,22 +159,39 @@ class _Run:
     def add(self, seed: int, measured: Measured, workers: Workers) -> None:
         """Take in a seed and write what there is."""
         self.found[seed] = measured
+        if self.part:
+            self.evidence(workers, sorted(self.found)).save(self.part)
+
+    def finish(self, workers: Workers) -> Evidence:
+        """The whole evidence, written; the unfinished goes unless it has other seeds."""
+        if self.whole is not None:
+            return self.whole
+        whole = self.evidence(workers, self.numbers)
         if self.path and self.part:
-            self.evidence(workers).save(self.part if self.left else self.path)
-            if not self.left:
+            whole.save(self.path)
+            if self.found.keys() <= set(self.numbers):
                 self.part.unlink(missing_ok=True)
+        return whole
+
+    def require_no_more(self) -> None:
+        """Refuse to replace evidence by such of fewer seeds."""
+        if self.path and self.path.is_file() and len(seeds := Evidence.load(self.path).seeds) > len(self.numbers):
+            raise LaminaError(
+                f"{self.path} has {len(seeds)} seeds, not {len(self.numbers)}: give another folder by --out"
+            )
 
     def go_on(self) -> None:
-        """Take in the seeds that a file has, if it was measured by the same code at the same scale."""
-        for path in (self.path, self.part):
-            if path and path.is_file():
-                old = Evidence.load(path)
-                if old.fingerprint == self.claim.fingerprint:
-                    self.found |= {s: m for s, m in _seeds(old).items() if s in self.numbers}
+        """Take in the seeds that the files have, if the same code measured them on the same machine."""
+        for path in (self.part, self.path):
+            old = _read(path) if path and path.is_file() else None
+            if old is None or old.fingerprint != self.claim.fingerprint or not _same_place(old.environment):
+                continue
+            if path == self.path and set(self.numbers) <= set(old.seeds):
+                self.whole = old if old.seeds == self.numbers else None
+            self.found |= _seeds(old)
 
-    def evidence(self, workers: Workers) -> Evidence:
-        """What the seeds so far say."""
-        seeds = [seed for seed in self.numbers if seed in self.found]
+    def evidence(self, workers: Workers, seeds: Sequence[int]) -> Evidence:
+        """What these seeds say."""
         measured = [self.found[seed] for seed in seeds]
         targets = self.claim.targets_at(self.scale)
         arms = {name: _joined([m[name] for m in measured]) for name in measured[0]}
@@ -167,14 +200,28 @@ class _Run:
         return Evidence(
             **{fact: getattr(self.claim, fact) for fact in facts},
             scale=str(self.scale),
-            seeds=seeds,
-            arms=arms,
-            findings=[asdict(finding) for finding in findings],
+            seeds=list(seeds),
+            arms=finite(arms),
+            findings=finite([asdict(finding) for finding in findings]),
             verdict=verdict,
             seconds=round(sum(sum(arm["seconds"]) for arm in arms.values()), 2),
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             environment={"lamina": version("lamina"), **environment("cpu", workers)},
         )
+
+
+def _same_place(old: Mapping[str, Any]) -> bool:
+    """Whether numbers of that environment are numbers of this one."""
+    here = {"lamina": version("lamina"), **environment("cpu", hire(1, 1))}
+    return all(old.get(name) == here[name] for name in ("lamina", "torch", "numpy", "machine"))
+
+
+def _read(path: Path) -> Evidence | None:
+    """The evidence in a file; None where there is none to go on with."""
+    try:
+        return Evidence.load(path)
+    except LaminaError:
+        return None
 
 
 def _joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -217,20 +264,22 @@ def _task(name: str, seed: int, scale: Scale, parent: int | None) -> tuple[str, 
 
 
 def measure(claim: Claim, seed: int, scale: Scale) -> Measured:
-    """What one seed gives for the system and each baseline, on one thread, torch's generator left as it was.
+    """What one seed gives for the system and each baseline."""
+    return {name: measure_arm(claim, arm, seed, scale) for name, arm in claim.arms().items()}
+
+
+def measure_arm(claim: Claim, arm: Arm, seed: int, scale: Scale) -> dict[str, Any]:
+    """What one seed gives for one arm, on one thread, torch's generator left as it was.
 
     Raises:
         LaminaError: the claim did not measure a metric of its targets.
     """
-    found = {}
     with limited(1), torch.random.fork_rng(devices=[]):
-        for name, arm in claim.arms().items():
-            torch.default_generator.manual_seed(seed)
-            start = time.process_time()
-            values = {metric: float(value) for metric, value in claim.measure(arm, seed, scale).items()}
-            seconds = round(time.process_time() - start, 3)
-            missing = {t.metric for t in claim.targets_at(scale)} - values.keys()
-            if missing:
-                raise LaminaError(f"claim {claim.name!r} did not measure {', '.join(sorted(missing))} at scale {scale}")
-            found[name] = {"values": values, "params": arm.params, "steps": arm.steps, "seconds": seconds}
-    return found
+        torch.default_generator.manual_seed(seed)
+        start = time.process_time()
+        values = {metric: float(value) for metric, value in claim.measure(arm, seed, scale).items()}
+        seconds = round(time.process_time() - start, 3)
+    missing = {t.metric for t in claim.targets_at(scale)} - values.keys()
+    if missing:
+        raise LaminaError(f"claim {claim.name!r} did not measure {', '.join(sorted(missing))} at scale {scale}")
+    return {"values": values, "params": arm.params, "steps": int(arm.steps), "seconds": seconds}

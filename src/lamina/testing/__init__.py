@@ -41,7 +41,7 @@ CLAIM_CHECKS: dict[str, Callable[[Claim], None]] = {
 
 
 def checks(system: str | type[nn.Module]) -> list[tuple[str, Callable[[], None]]]:
-    """The checks of a layer or a network and of the claim of its name, each with an id such as ``kan-vmap``.
+    """The checks of a layer or a network and, by name, of its claim, each with an id such as ``kan-vmap``.
 
     Args:
         system: its name in the catalogue, a class that is declared with `lamina.catalog.layer` or `network`, or the

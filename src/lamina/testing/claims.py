@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lamina.evidence.arm import Maker
+from lamina.evidence.arm import Arm, Maker
 from lamina.evidence.claim import Claim, Scale
 from lamina.evidence.judge import HOLDS, judge
-from lamina.evidence.reproduce import SEEDS, measure
+from lamina.evidence.reproduce import SEEDS, measure, measure_arm
 from lamina.testing.subject import require
 from lamina.testing.words import REFERENCE
 
@@ -21,17 +20,13 @@ BUDGET = 0.05
 
 
 def check_claim_facts(claim: Claim) -> None:
-    """A sentence, a place in the paper, data, what the paper reports, and targets that name baselines that exist."""
+    """A sentence, a paper and a place in it, data, what the paper reports, and a target at scale quick."""
     for fact in ("says", "where", "data", "reported", "limits"):
         require(getattr(claim, fact).strip(), f"the claim {claim.name} has no {fact}")
     for paper in filter(None, claim.paper.split("; ")):
         require(re.search(r"\b(19|20)\d\d\b", paper), f"no year in {paper!r}")
         require(REFERENCE.search(paper), f"neither arXiv id nor DOI in {paper!r}")
     require(claim.targets_at(Scale.QUICK), "no target is measured at scale quick")
-    for target in claim.targets:
-        known = target.against in (None, *claim.baselines)
-        require(known, f"target {target.metric!r} is against {target.against!r}, which is no baseline")
-        require(not target.compares or claim.baselines, f"target {target.metric!r} has nothing to be compared with")
 
 
 def check_claim_guards(claim: Claim) -> None:
@@ -46,8 +41,8 @@ def check_claim_guards(claim: Claim) -> None:
             swapped = values | {claim.name: values[baseline], baseline: values[claim.name]}
             again = _verdict(claim, swapped) == HOLDS
             require(not again, f"the claim {claim.name} holds, and with {baseline} in the place of the system too")
-    noise = replace(claim, system=_noisy(claim.system), baselines={})
-    noisy = [measure(noise, seed, Scale.QUICK) for seed in range(SEEDS[Scale.QUICK])]
+    noise = Arm(_noisy(claim.system), claim.params)
+    noisy = [{claim.name: measure_arm(claim, noise, seed, Scale.QUICK)} for seed in range(SEEDS[Scale.QUICK])]
     verdict = _verdict(claim, values | {claim.name: _joined(noisy, claim.name)})
     require(verdict != HOLDS, f"the claim {claim.name} holds for noise in the place of the system")
 
