@@ -175,10 +175,10 @@ class _Run:
 
     def require_no_more(self) -> None:
         """Refuse to replace evidence by such of fewer seeds."""
-        if self.path and self.path.is_file() and len(seeds := Evidence.load(self.path).seeds) > len(self.numbers):
-            raise LaminaError(
-                f"{self.path} has {len(seeds)} seeds, not {len(self.numbers)}: give another folder by --out"
-            )
+        old = _read(self.path) if self.path and self.path.is_file() else None
+        if old is not None and len(old.seeds) > len(self.numbers):
+            fewer = f"{self.path} has {len(old.seeds)} seeds, not {len(self.numbers)}"
+            raise LaminaError(f"{fewer}: give another folder by --out")
 
     def go_on(self) -> None:
         """Take in the seeds that the files have, if the same code measured them on the same machine."""
