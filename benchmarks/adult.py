@@ -54,7 +54,7 @@ def compare(data: Path, splits: int, way: str) -> dict:
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu, 1),
         "fit_seconds": {name: round(row["fit_seconds"], 2) for name, row in networks.items()},
-        "accuracy": {name: round(row["mean"], 4) for name, row in networks.items()},
+        "score": {name: round(row["mean"], 4) for name, row in networks.items()},
         "verdict": study.verdict.sentence,
         "environment": study.summary["environment"],
     }
