@@ -81,9 +81,10 @@ def reproduce_all(
         raise LaminaError(f"scale {scale!r} is not known; scales are: {', '.join(Scale)}")
     size = Scale(scale)
     numbers = _numbers(SEEDS[size] if seeds is None else seeds)
+    known = require_known(names)
     folder = None if out is None else _writable(Path(out))
     runs: dict[str, _Run] = {}
-    for name in dict.fromkeys(require_known(names)):
+    for name in dict.fromkeys(known):
         try:
             runs[name] = _Run(find(name), size, numbers, folder)
         except LaminaError as error:
