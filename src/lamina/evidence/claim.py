@@ -171,18 +171,15 @@ def claim(
     return declare
 
 
-class _Named:
-    """The maker of a system of the catalogue."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, in_features: int, out_features: int, **options: Any) -> nn.Module:
-        return create(self.name, in_features=in_features, out_features=out_features, **options)
-
-
 def _maker(given: str | Maker) -> Maker:
-    return _Named(given) if isinstance(given, str) else given
+    """A maker, or that of a system of the catalogue."""
+    if not isinstance(given, str):
+        return given
+
+    def make(in_features: int, out_features: int, **options: Any) -> nn.Module:
+        return create(given, in_features=in_features, out_features=out_features, **options)
+
+    return make
 
 
 def names() -> list[str]:
