@@ -107,6 +107,8 @@ def _number(value: float | None) -> str:
 
 def show_evidence(evidence: Evidence) -> None:
     """Print what was claimed, what was measured, and the verdict."""
+    from lamina.evidence.evidence import chance
+
     print(f"{evidence.name}: {evidence.says}")
     print(f"{evidence.paper}; {evidence.where}")
     print_table(
@@ -119,7 +121,7 @@ def show_evidence(evidence: Evidence) -> None:
                 _number(f["system"]),
                 "" if f["against"] is None else _number(f["baseline"]),
                 f"{_number(f['effect'])} ({_number(f['low'])} to {_number(f['high'])})",
-                "" if f["reached"] is None else f"{min(f['reached'], f['missed']):.2g}",
+                chance(f),
                 f["verdict"],
             )
             for f in evidence.findings

@@ -103,6 +103,11 @@ def medians(values: Mapping[str, Sequence[float | None]]) -> dict[str, float | N
     return {m: median(whole[m]) if numbers and len(whole[m]) == len(numbers) else None for m, numbers in values.items()}
 
 
+def chance(finding: Mapping[str, Any]) -> str:
+    """The smaller of a finding's two probabilities, in words; empty for a bound on every value, which knows none."""
+    return "" if finding["reached"] is None else f"{min(finding['reached'], finding['missed']):.2g}"
+
+
 def place(folder: Path, scale: str, name: str) -> Path:
     """Where the evidence on a claim lies."""
     return folder / scale / f"{name}.json"

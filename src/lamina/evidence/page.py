@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from lamina.errors import LaminaError
 from lamina.evidence.claim import find, names
-from lamina.evidence.evidence import Evidence, counted
+from lamina.evidence.evidence import Evidence, chance, counted
 from lamina.files import write_text
 from lamina.study.wording import duration
 
@@ -84,10 +84,6 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
-def _chance(finding: Mapping[str, Any]) -> str:
-    return "–" if finding["reached"] is None else f"{min(finding['reached'], finding['missed']):.2g}"
-
-
 def _machine(evidence: Evidence) -> str:
     e = evidence.environment
     return f"{e['machine']}, {e['system']}, lamina {e['lamina']}, torch {e['torch']}"
@@ -107,7 +103,7 @@ def _environment() -> Environment:
         "sentence": _sentence,
         "budget": _budget,
         "seeds": _seeds,
-        "chance": _chance,
+        "chance": lambda finding: chance(finding) or "–",
         "machine": _machine,
         "outdated": _outdated,
     }
