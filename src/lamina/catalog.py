@@ -26,6 +26,9 @@ from typing import Any, TypeVar
 from lamina.errors import LaminaError, unknown
 
 KINDS = ("layer", "network", "rule", "method")
+TOKENS = ("sequences", "sets")
+# What `lamina compare` trains unless told: the networks that benchmarks/tables.py has measured on 35 tables.
+STANDARD = ("bilinear", "densenet", "fan", "hourglass", "kan", "mlp", "moe", "resnet")
 GROUP = "lamina.systems"
 _DECORATED = re.compile(rf"^@(?P<kind>{'|'.join(KINDS)})\((?:.*?)^class (?P<cls>\w+)", re.MULTILINE | re.DOTALL)
 T = TypeVar("T", bound=type)
@@ -69,7 +72,11 @@ def _declare(kind: str, domain: str, summary: str, paper: str, stacks: bool) -> 
 
 
 def layer(*, domain: str, summary: str, paper: str, stacks: bool = True) -> Callable[[T], T]:
-    """Declare a drop-in layer ``(*, in_features) -> (*, out_features)``."""
+    """Declare a drop-in layer ``(*, in_features) -> (*, out_features)``.
+
+    In the domains ``sequences`` and ``sets`` (where the order does not matter) it is one of tokens,
+    ``(*, tokens, in_features) -> (*, tokens, out_features)``.
+    """
     return _declare("layer", domain, summary, paper, stacks)
 
 
@@ -141,9 +148,6 @@ def find(name: str) -> System:
 
 
 def table_networks() -> list[str]:
-    """The names of all networks that work on tables: those declared for tables, and every drop-in layer."""
-    return [
-        s.name
-        for s in systems().values()
-        if (s.kind == "network" and s.domain in ("tables", "any")) or (s.kind == "layer" and s.domain == "any")
-    ]
+    """The names of all networks that work on rows of columns: those declared for them, and every layer, stacked."""
+    domains = {"network": ("tables", "functions", "any"), "layer": ("any", *TOKENS)}
+    return [s.name for s in systems().values() if s.domain in domains.get(s.kind, ())]

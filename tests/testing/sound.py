@@ -50,6 +50,14 @@ class Sound(nn.Module):
     extra_repr = described
 
 
+@layer(domain="sets", summary="dense layer on tokens", paper="Doe 2020, Gains, arXiv:2001.00001")
+class SoundOnSets(Sound):
+    __doc__ = Sound.__doc__
+
+    def forward(self, x):
+        return super().forward(features(x, self.in_features) + x.mean(-2, keepdim=True))
+
+
 @network(domain="tables", summary="one hidden layer", paper="")
 class SoundNetwork(nn.Module):
     """One hidden layer.

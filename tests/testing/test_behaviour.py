@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from sound import Sound, broken, caught, made, names, output
+from sound import Sound, SoundOnSets, broken, caught, made, names, output
 from torch import nn
 
 from lamina.testing import behaviour
@@ -24,6 +24,13 @@ class Counting(Sound):
     def forward(self, x):
         self.calls.add_(1)
         return super().forward(x)
+
+
+class Ordered(SoundOnSets):
+    __doc__ = Sound.__doc__
+
+    def forward(self, x):
+        return super().forward(x).cumsum(-2)
 
 
 def constant_weights(self):
@@ -47,6 +54,7 @@ BROKEN = [
     ("shapes", output(lambda self, x, y: y.squeeze(0))),
     ("empty_batch", output(lambda self, x, y: y if len(x) else x)),
     ("rows_are_independent", output(lambda self, x, y: y - y.mean(0))),
+    ("order_does_not_matter", Ordered),
     ("dtype", output(lambda self, x, y: y.float())),
     ("dtype", output(lambda self, x, y: (y * 2**8).round() / 2**8 if y.dtype == torch.float32 else y)),
     ("device", made(lambda self: self.register_buffer("held", torch.zeros(3, device="cpu")))),

@@ -4,7 +4,7 @@ import pkgutil
 from importlib import import_module
 
 import pytest
-from sound import Sound, names
+from sound import Sound, SoundOnSets, names
 
 import lamina.testing
 from lamina.testing import CHECKS, CLAIM_CHECKS, checks
@@ -12,6 +12,11 @@ from lamina.testing import CHECKS, CLAIM_CHECKS, checks
 
 @pytest.mark.parametrize("check", [pytest.param(c, id=n) for n, c in checks(Sound)])
 def test_passes_sound_layer(check):
+    check()
+
+
+@pytest.mark.parametrize("check", [pytest.param(c, id=n) for n, c in checks(SoundOnSets)])
+def test_passes_sound_layer_on_tokens(check):
     check()
 
 

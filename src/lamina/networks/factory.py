@@ -10,16 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from lamina.catalog import System, find, table_networks
+from lamina.catalog import TOKENS, System, find, table_networks
 from lamina.errors import LaminaError, unknown
 from lamina.layers.arguments import whole
 from lamina.networks.embedding import CategoryEmbedding
 from lamina.networks.size import meta_size, solve_width
 from lamina.networks.stack import Stack
+from lamina.networks.tokens import TokenStack
 
 _BUDGET = 20_000
 _COARSE = 0.02  # the share of the budget that the width alone may miss it by
-_SET_BY_CREATE = ("layer", "in_features", "out_features", "width", "dropout", "device", "dtype")
+_SET_BY_CREATE = ("layer", "tokens", "in_features", "out_features", "width", "dropout", "device", "dtype")
 
 
 def create(
@@ -119,19 +120,25 @@ def _builder(
     known = known_options(name)
     for option in options.keys() - known:
         raise unknown(f"option of {system.name!r}", option, known)
-    make: Callable[..., nn.Module] = cls
-    if system.kind == "layer":
-        own = _options(cls)
-        make = partial(Stack, partial(cls, **{k: v for k, v in options.items() if k in own}))
-        options = {k: v for k, v in options.items() if k not in own}
 
     def build(**sizes: int) -> nn.Module:
         front = CategoryEmbedding(in_features, categories) if categories else None
         inner = front.out_features if front else in_features
-        network = make(inner, out_features, dropout=dropout, **sizes, **options)
+        network = _maker(system, cls, inner, options)(inner, out_features, dropout=dropout, **sizes)
         return nn.Sequential(front, network) if front else network
 
     return build
+
+
+def _maker(system: System, cls: type[nn.Module], columns: int, options: dict[str, Any]) -> Callable[..., nn.Module]:
+    """What makes the network: the class itself or, of a layer, a stack of it."""
+    if system.kind != "layer":
+        return partial(cls, **options)
+    own = {k: v for k, v in options.items() if k in _options(cls)}
+    if "tokens" in inspect.signature(cls).parameters:
+        own["tokens"] = columns
+    stack = TokenStack if system.domain in TOKENS else Stack
+    return partial(stack, partial(cls, **own), **{k: v for k, v in options.items() if k not in own})
 
 
 def _meet(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.catalog import find, table_networks
+from lamina.catalog import STANDARD, find, table_networks
 from lamina.data.encoder import Encoder, ramps_for
 from lamina.data.splits import FOLDS
 from lamina.data.task import Task, make_task
@@ -36,7 +36,7 @@ def compare(
     data: Any,
     target: str | None = None,
     *,
-    networks: Sequence[str] | str = "all",
+    networks: Sequence[str] | str = "standard",
     rivals: Sequence[str] | str = "all",
     rules: Sequence[str] | str = "backprop",
     params: int = 20_000,
@@ -65,7 +65,7 @@ def compare(
     Args:
         data: a CSV, Parquet or Arrow file, the name of a bundled data set (``lamina data``), or a frame.
         target: the column to predict; bundled data sets know theirs.
-        networks: names, a text with commas, or ``all``.
+        networks: names, a text with commas, ``standard`` (`lamina.catalog.STANDARD`) or ``all`` (dozens).
         rivals: likewise; all are the built-in ones and those whose packages are installed.
         rules: learning rules; so far backpropagation.
         params: the budget of parameters of every network. 20,000 train in seconds and are plenty for most tables
@@ -149,11 +149,16 @@ def compare(
 
 
 def chosen(what: str, asked: Sequence[str] | str, known: Sequence[str]) -> list[str]:
-    """The names asked for, each known, each once; ``all`` are all that are known, ``none`` or nothing are none."""
+    """The names asked for, each known, each once.
+
+    ``all`` are all that are known, ``standard`` the usual networks, ``none`` or nothing are no rivals.
+    """
     parts = asked.split(",") if isinstance(asked, str) else asked
     names = list(dict.fromkeys(name.strip() for name in parts if name.strip()))
     if names == ["all"]:
         return list(known)
+    if names == ["standard"] and what == "network":
+        return list(STANDARD)
     if names == ["none"] and what == "rival":
         return []
     for name in names:

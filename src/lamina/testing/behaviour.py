@@ -15,15 +15,17 @@ def check_shapes(subject: Subject) -> None:
     leading = [(5,), (1,), (2, 3), ()] if subject.is_layer else [(5,), (1,)]
     module = subject.make()
     for shape in leading:
-        found = tuple(module(rows(*shape, IN)).shape)
-        require(found == (*shape, OUT), f"input {(*shape, IN)} gives {found}, not {(*shape, OUT)}")
+        given, wanted = (*shape, *subject.frame, IN), (*shape, *subject.frame, OUT)
+        found = tuple(module(rows(*given)).shape)
+        require(found == wanted, f"input {given} gives {found}, not {wanted}")
 
 
 def check_empty_batch(subject: Subject) -> None:
     """No rows give no rows, and a backward pass through them gives zero gradients."""
     module = subject.make()
-    y = module(rows(0, IN))
-    require(tuple(y.shape) == (0, OUT), f"input (0, {IN}) gives {tuple(y.shape)}, not (0, {OUT})")
+    x, wanted = subject.rows(0), (0, *subject.frame, OUT)
+    y = module(x)
+    require(tuple(y.shape) == wanted, f"input {tuple(x.shape)} gives {tuple(y.shape)}, not {wanted}")
     y.sum().backward()
     for name, p in module.named_parameters():
         require(p.grad is None or not p.grad.any(), f"an empty batch gives {name} a gradient that is not zero")
@@ -31,15 +33,25 @@ def check_empty_batch(subject: Subject) -> None:
 
 def check_rows_are_independent(subject: Subject) -> None:
     """In evaluation mode the output of a row is the same alone and within any batch."""
-    module, x = subject.make().double(), rows(dtype=torch.float64)
+    module, x = subject.make().double(), subject.rows(dtype=torch.float64)
     batch = module(x)
     alone = torch.cat([module(row) for row in x.split(1)])
     require(gap(alone, batch) < 1e-10, f"a row alone and the row in a batch differ by {gap(alone, batch):.1e}")
 
 
+def check_order_does_not_matter(subject: Subject) -> None:
+    """A layer on sets gives permuted outputs for permuted tokens."""
+    if not subject.frame or subject.system.domain != "sets":
+        return
+    module, x = subject.make().double(), subject.rows(dtype=torch.float64)
+    order = torch.randperm(x.shape[-2], generator=torch.Generator().manual_seed(0))
+    difference = gap(module(x[:, order]), module(x)[:, order])
+    require(difference < 1e-10, f"permuted tokens change the outputs by {difference:.1e}")
+
+
 def check_dtype(subject: Subject) -> None:
     """The output has the type of input and parameters; float32 and bfloat16 autocast stay near float64."""
-    x = rows(dtype=torch.float64)
+    x = subject.rows(dtype=torch.float64)
     exact = subject.make().double()(x)
     require(exact.dtype == torch.float64, f"float64 parameters and input give {exact.dtype}")
     module = subject.make()
@@ -53,26 +65,26 @@ def check_dtype(subject: Subject) -> None:
 
 def check_device(subject: Subject) -> None:
     """Works on every device there is, and on the meta device, where nothing is allocated."""
-    expected = subject.make()(rows())
+    expected = subject.make()(subject.rows())
     devices = [d for d, there in (("cuda", torch.cuda.is_available()), ("mps", torch.mps.is_available())) if there]
     for device in ("cpu", *devices):
-        y = subject.make().to(device)(rows().to(device))
+        y = subject.make().to(device)(subject.rows().to(device))
         require(y.device.type == device, f"an input on {device} gives an output on {y.device}")
         require(gap(y, expected) < 1e-4, f"{device} differs from the processor by {gap(y, expected):.1e}")
     with torch.device("meta"):
         module = subject.cls(**subject.arguments())
     held = [name for name, t in [*module.named_parameters(), *module.named_buffers()] if not t.is_meta]
     require(not held, f"made on the meta device, these tensors are elsewhere: {', '.join(held)}")
-    y = module.eval()(torch.empty(5, IN, device="meta"))
+    y = module.eval()(subject.rows().to("meta"))
     require(
-        y.is_meta and tuple(y.shape) == (5, OUT),
+        y.is_meta and tuple(y.shape) == (5, *subject.frame, OUT),
         f"on the meta device the output is {y.device} {tuple(y.shape)}",
     )
 
 
 def check_evaluation_is_deterministic(subject: Subject) -> None:
     """In evaluation mode two calls agree, use no random numbers and change neither state nor input."""
-    module, x = subject.make(), rows()
+    module, x = subject.make(), subject.rows()
     before, given, generator = _state(module), x.clone(), torch.get_rng_state()
     first = module(x)
     second = module(x)
@@ -107,7 +119,7 @@ def check_reset(subject: Subject) -> None:
 
 def check_state_dict(subject: Subject) -> None:
     """A loaded state_dict and a deep copy give the same outputs; the copy shares nothing."""
-    module, x = subject.make(seed=0), rows()
+    module, x = subject.make(seed=0), subject.rows()
     expected = module(x)
     other = subject.make(seed=1)
     other.load_state_dict(module.state_dict(), strict=True)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lamina.catalog import System, find
+from lamina.catalog import TOKENS, System, find
 from lamina.networks.factory import create
 
-IN, OUT, WIDTH = 4, 3, 8
+IN, OUT, WIDTH, LENGTH = 4, 3, 8, 6
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,15 @@ class Subject:
         """Whether it is a drop-in layer; else it is a network."""
         return self.system.kind == "layer"
 
+    @property
+    def frame(self) -> tuple[int, ...]:
+        """The dimensions between the leading ones and the features: the number of tokens, of a layer on tokens."""
+        return (LENGTH,) if self.is_layer and self.system.domain in TOKENS else ()
+
     def arguments(self, **changed: Any) -> dict[str, Any]:
-        """Arguments that make a small instance: 4 inputs, 3 outputs and, of a network, width 8."""
-        size = {} if self.is_layer else {"width": WIDTH}
+        """Arguments that make a small instance: 4 inputs, 3 outputs, 6 tokens and, of a network, width 8."""
+        size = {"tokens": LENGTH} if "tokens" in self.options() else {}
+        size |= {} if self.is_layer else {"width": WIDTH}
         return {"in_features": IN, "out_features": OUT, **size, **changed}
 
     def options(self) -> dict[str, inspect.Parameter]:
@@ -53,6 +59,10 @@ class Subject:
     def make(self, seed: int = 0, **changed: Any) -> nn.Module:
         """A small instance of the class in evaluation mode, its weights drawn with `seed`."""
         return seeded(seed, lambda: self.cls(**self.arguments(**changed))).eval()
+
+    def rows(self, *leading: int, last: int = IN, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Standard normal input of the class, the same at every call: 5 rows unless `leading` says more."""
+        return rows(*(leading or (5,)), *self.frame, last, dtype=dtype)
 
     def network(self, seed: int = 0, **changed: Any) -> nn.Module:
         """The system as a whole network, through `lamina.networks.create`."""

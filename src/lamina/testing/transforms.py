@@ -14,7 +14,7 @@ from lamina.testing.subject import IN, Subject, gap, require, rows
 
 def check_gradients(subject: Subject) -> None:
     """Derivatives by input and parameters agree with finite differences in float64."""
-    module, x = subject.make().double(), rows(2, IN, dtype=torch.float64).requires_grad_()
+    module, x = subject.make().double(), subject.rows(2, dtype=torch.float64).requires_grad_()
     names, values = zip(*module.named_parameters(), strict=True)
 
     def output(x: Tensor, *values: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _stacked(members: list[nn.Module], x: Tensor) -> tuple[Tensor, dict[str, Ten
 
 def check_compile(subject: Subject) -> None:
     """`torch.compile` captures the module as one graph, with the outputs and gradients of eager mode."""
-    module, x = subject.make(), rows()
+    module, x = subject.make(), subject.rows()
     torch.compiler.reset()
     compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
     try:
@@ -95,12 +95,12 @@ def check_export(subject: Subject) -> None:
     module = subject.make()
     try:
         program = torch.export.export(
-            module, (rows(),), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)
+            module, (subject.rows(),), dynamic_shapes=({0: torch.export.Dim("batch", min=2)},)
         ).module()
     except Exception as error:
         raise AssertionError(f"torch.export fails: {type(error).__name__}: {error}") from error
     for batch in (5, 11):
-        x = rows(batch, IN)
+        x = subject.rows(batch)
         require(
             gap(program(x), module(x)) < 1e-5,
             f"exported and eager differ by {gap(program(x), module(x)):.1e}",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lamina.errors import LaminaError
-from lamina.testing.subject import IN, Subject, require, rows
+from lamina.testing.subject import IN, Subject, require
 
 REFERENCE = re.compile(r"arXiv:(\d{4}\.\d{4,5})|doi:(10\.\S+?)(?=[;,\s]|$)")
 
@@ -74,6 +74,7 @@ def check_bad_arguments(subject: Subject) -> None:
     bad: list[tuple[str, Any]] = [(n, v) for n in ("in_features", "out_features") for v in (0, -1, 2.5)]
     if not subject.is_layer:
         bad += [("width", 0), ("width", -3), ("dropout", 1.5), ("dropout", -0.1)]
+    bad += [("tokens", 0), ("tokens", 1.5)] if "tokens" in subject.options() else []
     for name, parameter in subject.options().items():
         if type(parameter.default) in _WRONG:
             bad.append((name, _WRONG[type(parameter.default)]))
@@ -87,7 +88,9 @@ _WRONG: dict[type, Any] = {int: -1, float: -1.0, str: "no such thing"}
 def check_bad_input(subject: Subject) -> None:
     """An input with another last dimension is refused with a `LaminaError` that has both sizes."""
     module = subject.make()
-    _refused(lambda: module(rows(2, IN + 1)), f"an input (2, {IN + 1})", str(IN), str(IN + 1))
+    _refused(
+        lambda: module(subject.rows(2, last=IN + 1)), f"an input whose last dimension is {IN + 1}", str(IN), str(IN + 1)
+    )
 
 
 def _refused(call: Callable[[], object], what: str, *names: str) -> None:
