@@ -28,6 +28,7 @@ ORDER = [
     "files",
     "catalog",
     "metrics",
+    "kernels",
     "layers",
     "networks",
     "data",

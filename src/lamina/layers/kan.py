@@ -10,45 +10,56 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
+from lamina.errors import LaminaError, unknown
+from lamina.kernels.bspline import spline_edges
 from lamina.layers.arguments import described, features, positive, whole
+from lamina.layers.bases import BASES
 
 
 @layer(
     domain="any",
-    summary="a learnable cubic spline on every edge",
+    summary="a learnable function, by default a cubic spline, on every edge",
     paper="Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756",
 )
 class KANLinear(nn.Module):
     r"""Kolmogorov-Arnold layer: every edge from an input to an output carries a function of its own.
 
-    .. math:: y_o = \sum_i \Big( w_{oi}\,\mathrm{silu}(x_i) + \sum_{k=1}^{G+3} c_{oik} B_k(x_i) \Big)
+    .. math:: y_o = \sum_i \Big( w_{oi}\,\mathrm{silu}(x_i) + \sum_{k=1}^{G+p} c_{oki} B_k(x_i) \Big)
 
-    The :math:`B_k` are the cubic B-splines on `grid` equal intervals of ``[-limit, limit]``, in closed form:
-    with :math:`v` the distance to the centre of :math:`B_k` in intervals,
-
-    .. math:: B(v) = \tfrac16 \max(2 - v, 0)^3 - \tfrac23 \max(1 - v, 0)^3 .
-
-    All edges together are one matrix product. Beyond the grid the spline part keeps its value at the border,
-    so only the SiLU part goes on growing.
+    The :math:`B_k` are the B-splines of degree :math:`p` on `grid` equal intervals, in closed form
+    (`lamina.kernels.bspline`), or another basis with as many functions (`lamina.layers.bases`). All edges together are
+    one matrix product. Beyond the grid the spline part keeps its value at the border, so only the SiLU part goes on
+    growing. Every input has a grid of its own: `adapt` lays it over data, `refine` makes it finer, and neither changes
+    the function where the new grid can carry it.
 
     Args:
         in_features: number of inputs.
         out_features: number of outputs.
-        grid: intervals of the spline; an edge has ``grid + 4`` parameters. Default 5, as in the paper.
-        limit: half the range of the grid. Default 3.0: nearly all of a standardised input lies within.
+        grid: intervals of the grid; an edge has ``grid + degree + 1`` parameters. Default 5, as in the paper.
+        degree: of the splines. Default 3: cubic, as in the paper.
+        limit: half the range of the grid at the start. Default 3.0: nearly all of a standardised input lies within.
+        basis: spline, chebyshev, legendre, fourier, radial, rational, wavelet or relu. Default "spline", as in the
+            paper.
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
+
+    Attributes:
+        weight: ``(out_features, grid + degree + 1, in_features)``, those of SiLU first.
+        low, high: where the grid of each input begins and ends, ``(in_features,)``.
 
     Shape:
         ``(*, in_features)`` to ``(*, out_features)``.
 
     Raises:
-        LaminaError: a size is below 1, `limit` is not above 0, or an input has another last dimension.
+        LaminaError: a size is below 1, `limit` is not above 0, the basis is not known, or an input has another last
+            dimension.
 
     Source:
-        Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756.
+        Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756. One matrix product for all edges, without
+        the recursion of Cox and de Boor: Coffman and Chen 2025, MatrixKAN, arXiv:2502.07176.
     """
 
-    centres: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(
         self,
@@ -56,35 +67,101 @@ class KANLinear(nn.Module):
         out_features: int,
         *,
         grid: int = 5,
+        degree: int = 3,
         limit: float = 3.0,
+        basis: str = "spline",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        whole(in_features=in_features, out_features=out_features, grid=grid)
+        whole(in_features=in_features, out_features=out_features, grid=grid, degree=degree)
         positive(limit=limit)
-        self.in_features, self.out_features, self.grid, self.limit = in_features, out_features, grid, limit
-        self.weight = nn.Parameter(torch.empty(out_features, in_features, grid + 4, device=device, dtype=dtype))
-        centres = torch.arange(grid + 3, device=device, dtype=dtype) - (grid / 2 + 1)
-        self.register_buffer("centres", centres, persistent=False)
+        if basis not in BASES:
+            raise unknown("basis", basis, BASES)
+        self.in_features, self.out_features = in_features, out_features
+        self.grid, self.degree, self.limit, self.basis = grid, degree, limit, basis
+        shape = (out_features, grid + degree + 1, in_features)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        self.register_buffer("low", torch.full((in_features,), -limit, device=device, dtype=dtype))
+        self.register_buffer("high", torch.full((in_features,), limit, device=device, dtype=dtype))
         self.reset_parameters()
 
+    @classmethod
+    def from_linear(cls, linear: nn.Linear, *, grid: int = 5, degree: int = 3, limit: float = 3.0) -> KANLinear:
+        """The layer that computes what `linear` does for inputs within the grid: its splines are straight lines."""
+        weight = linear.weight
+        new = cls(
+            linear.in_features, linear.out_features, grid=grid, degree=degree, limit=limit,
+            device=weight.device, dtype=weight.dtype,
+        )  # fmt: skip
+        with torch.no_grad():
+            # a spline whose coefficients are the centres of its B-splines is the identity
+            centres = torch.arange(grid + degree, device=weight.device, dtype=weight.dtype) - (degree - 1) / 2
+            new.weight[:, 0] = 0
+            new.weight[:, 1:] = weight.unsqueeze(1) * (centres * (2 * limit / grid) - limit).unsqueeze(-1)
+            if linear.bias is not None:
+                new.weight[:, 1:] += linear.bias[:, None, None] / linear.in_features
+        return new
+
     def reset_parameters(self) -> None:
-        """Draw SiLU weights that keep the variance of standard normal inputs, and small splines."""
+        """Draw SiLU weights that keep the variance of standard normal inputs, and small functions."""
         with torch.no_grad():
             self.weight.normal_(0.0, 0.1 / math.sqrt(self.in_features))
             # E[silu(z)^2] = 0.3558 for a standard normal z
-            self.weight[..., 0].normal_(0.0, 1.0 / math.sqrt(0.3558 * self.in_features))
+            self.weight[:, 0].normal_(0.0, 1.0 / math.sqrt(0.3558 * self.in_features))
 
-    def basis(self, x: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch features splines"]:
-        """The ``grid + 3`` B-splines at every entry of `x`; they sum to one."""
-        intervals = x.clamp(-self.limit, self.limit) * (self.grid / (2 * self.limit))
-        v = (intervals.unsqueeze(-1) - self.centres).abs()
-        return (2 - v).relu().pow(3) / 6 - (1 - v).relu().pow(3) * (2 / 3)
+    def edges(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch functions in_features"]:
+        """SiLU and the functions of the basis at every entry of `x`: what the weights of an edge are for."""
+        scale = self.grid / (self.high - self.low)
+        if self.basis == "spline":
+            return spline_edges(x, self.low, scale, self.grid, self.degree)
+        functions = BASES[self.basis]((x - self.low) * scale, self.grid, self.degree)
+        return torch.cat([F.silu(x).unsqueeze(-2), functions], dim=-2)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
-        features(x, self.in_features)
-        edges = torch.cat([F.silu(x).unsqueeze(-1), self.basis(x)], dim=-1)
-        return F.linear(edges.flatten(-2), self.weight.flatten(1))
+        return F.linear(self.edges(features(x, self.in_features)).flatten(-2), self.weight.flatten(1))
+
+    def adapt(self, x: Float[Tensor, "*batch in_features"]) -> KANLinear:
+        """A layer of the same function whose grids reach from the least to the largest value of each input in `x`.
+
+        The coefficients are those that come nearest to the function on the new grid, by least squares.
+
+        Raises:
+            LaminaError: an input of `x` has one value alone, or none.
+        """
+        rows = features(x, self.in_features).detach().flatten(0, -2)
+        if not len(rows) or bool((rows.amin(0) == rows.amax(0)).any()):
+            raise LaminaError(f"data of shape {tuple(x.shape)}: each input needs at least two different values")
+        return self._on(self.grid, rows.amin(0), rows.amax(0))
+
+    def refine(self, grid: int) -> KANLinear:
+        """A layer of the same function on a finer grid.
+
+        It is the same function exactly where `grid` is a multiple of the present one, else the nearest by least
+        squares.
+        """
+        return self._on(grid, self.low, self.high)
+
+    @torch.no_grad()
+    def _on(self, grid: int, low: Tensor, high: Tensor) -> KANLinear:
+        new = KANLinear(
+            self.in_features, self.out_features, grid=grid, degree=self.degree, limit=self.limit, basis=self.basis,
+            device=self.weight.device, dtype=self.weight.dtype,
+        )  # fmt: skip
+        new.low.copy_(low)
+        new.high.copy_(high)
+        # all inputs share the basis in places of their grids, so one matrix is inverted for all of them
+        share = torch.linspace(0, 1, 16 * (grid + self.degree), dtype=torch.float64, device=low.device).unsqueeze(-1)
+        theirs = self.double_edges((low + share * (high - low)).double())
+        ours = BASES[self.basis](share * grid, grid, self.degree)[..., 0]
+        change = torch.einsum("kp,pli->kli", torch.linalg.pinv(ours), theirs)
+        new.weight[:, :1] = self.weight[:, :1]
+        new.weight[:, 1:] = torch.einsum("kli,oli->oki", change, self.weight[:, 1:].double()).to(self.weight.dtype)
+        return new.train(self.training)
+
+    def double_edges(self, x: Tensor) -> Tensor:
+        """The functions of the basis without SiLU, in float64."""
+        scale = self.grid / (self.high.double() - self.low.double())
+        return BASES[self.basis]((x - self.low.double()) * scale, self.grid, self.degree)
 
     extra_repr = described

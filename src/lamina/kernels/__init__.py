@@ -1,0 +1,1 @@
+"""Operators that are faster than what their formulas are as PyTorch operations, each with that form as its reference."""
