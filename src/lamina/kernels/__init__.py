@@ -1,1 +1,1 @@
-"""Operators that are faster than what their formulas are as PyTorch operations, each with that form as its reference."""
+"""Operators faster than the plain operations of their formulas, which stand beside them as reference."""

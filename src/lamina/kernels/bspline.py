@@ -13,10 +13,25 @@ from torch import Tensor
 
 # Numbers of a tile: what is computed at a time, small enough for a core's own cache with all its splines.
 _TILE = 16_384
-_SCRATCH = threading.local()
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_edges(Tensor x, Tensor low, Tensor scale, int grid, int degree) -> Tensor")
 _LIBRARY.define("spline_edges_backward(Tensor g, Tensor x, Tensor low, Tensor scale, int grid, int degree) -> Tensor")
+
+
+class _Scratch(threading.local):
+    """Memory that a thread keeps: handed out anew for each call, it would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self.held: dict[torch.dtype, Tensor] = {}
+
+    def take(self, like: Tensor, count: int) -> Tensor:
+        """At least `count` numbers of the type of `like`, of any value."""
+        if like.dtype not in self.held or self.held[like.dtype].numel() < count:
+            self.held[like.dtype] = like.new_empty(count)
+        return self.held[like.dtype]
+
+
+_SCRATCH = _Scratch()
 
 
 def bspline(v: Tensor, degree: int) -> Tensor:
@@ -92,10 +107,7 @@ def _tiles(u: Tensor, splines: int, buffers: int) -> Iterator[tuple[slice, list[
     """Parts of the rows of a matrix, each with buffers ``(splines, rows, features)``."""
     rows, features = u.shape
     size = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
-    # memory that is handed out anew for each call costs more than the arithmetic
-    scratch = _SCRATCH.__dict__.setdefault(u.dtype, u.new_empty(0))
-    if scratch.numel() < buffers * splines * size * features:
-        scratch = _SCRATCH.__dict__[u.dtype] = u.new_empty(buffers * splines * size * features)
+    scratch = _SCRATCH.take(u, buffers * splines * size * features)
     for start in range(0, rows, size):
         count = splines * min(size, rows - start) * features
         parts = scratch[: buffers * count].view(buffers, splines, -1, features).unbind()
@@ -173,9 +185,10 @@ class _SplineEdges(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+        x, low, scale = ctx.saved_tensors
         again = torch.is_grad_enabled()  # a derivative of the derivative is wanted
         compute = _plain_backward if again else torch.ops.lamina.spline_edges_backward
-        return compute(g, *ctx.saved_tensors, ctx.grid, ctx.degree), None, None, None, None
+        return compute(g, x, low, scale, ctx.grid, ctx.degree), None, None, None, None
 
     @staticmethod
     def vmap(

@@ -143,25 +143,38 @@ class KANLinear(nn.Module):
         return self._on(grid, self.low, self.high)
 
     @torch.no_grad()
+    def part(self, outputs: Tensor, inputs: Tensor, *, plus: Tensor | None = None) -> KANLinear:
+        """A layer of some outputs and some inputs, given by their numbers, with a constant added to each output."""
+        new = self._like(len(inputs), len(outputs), self.grid, self.low[inputs], self.high[inputs])
+        new.weight.copy_(self.weight[outputs][..., inputs])
+        if plus is not None:
+            share = torch.linspace(0, 1, 16 * (self.grid + self.degree), dtype=torch.float64, device=plus.device)
+            functions = BASES[self.basis](share.unsqueeze(-1) * self.grid, self.grid, self.degree)[..., 0]
+            one = torch.linalg.pinv(functions).sum(-1).to(plus.dtype)  # the coefficients of the constant one
+            new.weight[:, 1:] += (plus[:, None] * one).unsqueeze(-1) / len(inputs)
+        return new
+
+    @torch.no_grad()
     def _on(self, grid: int, low: Tensor, high: Tensor) -> KANLinear:
+        new = self._like(self.in_features, self.out_features, grid, low, high)
+        # all inputs share the basis in places of their grids, so one matrix is inverted for all of them
+        share = torch.linspace(0, 1, 16 * (grid + self.degree), dtype=torch.float64, device=low.device).unsqueeze(-1)
+        x, start = low + share * (high - low), self.low.double()
+        theirs = BASES[self.basis]((x - start) * (self.grid / (self.high.double() - start)), self.grid, self.degree)
+        ours = BASES[self.basis](share * grid, grid, self.degree)[..., 0]
+        change = torch.einsum("kp,pli->kli", torch.linalg.pinv(ours), theirs)
+        new.weight[:, 0] = self.weight[:, 0]
+        new.weight[:, 1:] = torch.einsum("kli,oli->oki", change, self.weight[:, 1:].double())
+        return new
+
+    def _like(self, in_features: int, out_features: int, grid: int, low: Tensor, high: Tensor) -> KANLinear:
+        """A layer of other sizes and grids."""
         new = KANLinear(
-            self.in_features, self.out_features, grid=grid, degree=self.degree, limit=self.limit, basis=self.basis,
+            in_features, out_features, grid=grid, degree=self.degree, limit=self.limit, basis=self.basis,
             device=self.weight.device, dtype=self.weight.dtype,
         )  # fmt: skip
         new.low.copy_(low)
         new.high.copy_(high)
-        # all inputs share the basis in places of their grids, so one matrix is inverted for all of them
-        share = torch.linspace(0, 1, 16 * (grid + self.degree), dtype=torch.float64, device=low.device).unsqueeze(-1)
-        theirs = self.double_edges((low + share * (high - low)).double())
-        ours = BASES[self.basis](share * grid, grid, self.degree)[..., 0]
-        change = torch.einsum("kp,pli->kli", torch.linalg.pinv(ours), theirs)
-        new.weight[:, :1] = self.weight[:, :1]
-        new.weight[:, 1:] = torch.einsum("kli,oli->oki", change, self.weight[:, 1:].double()).to(self.weight.dtype)
         return new.train(self.training)
-
-    def double_edges(self, x: Tensor) -> Tensor:
-        """The functions of the basis without SiLU, in float64."""
-        scale = self.grid / (self.high.double() - self.low.double())
-        return BASES[self.basis]((x - self.low.double()) * scale, self.grid, self.degree)
 
     extra_repr = described

@@ -1,0 +1,1 @@
+"""Networks of splines and nothing else: refined, pruned, drawn, and read as formulas."""
