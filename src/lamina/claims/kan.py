@@ -3,45 +3,33 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from scipy.special import j0
 from torch import nn
-from torch.func import functional_call, grad_and_value
-from torch.nn.utils import parameters_to_vector
 
+from lamina.claims._lbfgs import minimise
 from lamina.evidence import Arm, Scale, Target
 from lamina.evidence.claim import claim
 from lamina.layers.kan import KANLinear
 from lamina.networks.factory import create
+from lamina.networks.kan.network import KAN
 
 FUNCTIONS = (
     (1, lambda x: j0(20 * x[:, 0])),
     (2, lambda x: np.exp(np.sin(np.pi * x[:, 0]) + x[:, 1] ** 2)),
     (2, lambda x: x[:, 0] * x[:, 1]),
 )
+WIDTH = 5
 
 
-def kan(
-    in_features: int, out_features: int, *, params: int, after: nn.Sequential | None = None, width: int = 5
-) -> nn.Module:
-    """Two layers of splines and nothing else; the budget sets the grid, and the first one covers [-1, 1]."""
-    grid = round(params / (width * (in_features + out_features))) - 4
-    layers = [KANLinear(in_features, width, grid=grid, limit=1.0), KANLinear(width, out_features, grid=grid)]
-    for new, old in zip(layers, after or (), strict=False):
-        refine(new, cast(KANLinear, old))
-    return nn.Sequential(*layers)
-
-
-@torch.no_grad()
-def refine(new: KANLinear, old: KANLinear) -> None:
-    """Give a layer the functions of one with a coarser grid, by least squares."""
-    points = torch.linspace(-new.limit, new.limit, 1_000, dtype=torch.float64)
-    change = torch.linalg.lstsq(new.basis(points), old.basis(points)).solution
-    new.weight.copy_(torch.cat([old.weight[..., :1], old.weight[..., 1:].double() @ change.mT], dim=-1))
+def kan(in_features: int, out_features: int, *, params: int, after: KAN | None = None) -> nn.Module:
+    """Two layers of splines; the budget sets the grid, and the first one covers [-1, 1]; `after` another, refined."""
+    grid = round(params / (WIDTH * (in_features + out_features))) - 4
+    if after is not None:
+        return after.refine(grid)
+    return KAN.of([KANLinear(in_features, WIDTH, grid=grid, limit=1.0), KANLinear(WIDTH, out_features, grid=grid)])
 
 
 def mlp(in_features: int, out_features: int, *, params: int, depth: int, after: nn.Module | None = None) -> nn.Module:
@@ -106,24 +94,7 @@ def scaling(arm: Arm, seed: int, scale: Scale) -> dict[str, float]:
 def fit(network: nn.Module, x: np.ndarray, y: np.ndarray, steps: int) -> None:
     """Least squares on all rows by L-BFGS, as in the paper."""
     inputs, targets = torch.as_tensor(x), torch.as_tensor(y)[:, None]
-    named = {name: p.detach() for name, p in network.named_parameters()}
-    sizes = [p.numel() for p in named.values()]
-
-    def loss(vector: torch.Tensor) -> torch.Tensor:
-        parts = vector.split(sizes)
-        values = {name: part.view_as(p) for (name, p), part in zip(named.items(), parts, strict=True)}
-        return (functional_call(network, values, (inputs,)) - targets).square().mean()
-
-    gradient = grad_and_value(loss)
-
-    def evaluate(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        slope, value = gradient(torch.from_numpy(vector))
-        return float(value), slope.numpy()
-
-    start = parameters_to_vector(network.parameters()).detach().numpy()
-    options = {"maxiter": steps, "maxcor": 20, "ftol": 0.0, "gtol": 0.0}
-    found = minimize(evaluate, start, jac=True, method="L-BFGS-B", options=options).x
-    nn.utils.vector_to_parameters(torch.from_numpy(found), network.parameters())
+    minimise(network, lambda: (network(inputs) - targets).square().mean(), steps)
 
 
 @torch.no_grad()
