@@ -68,4 +68,5 @@ def data() -> None:
     from lamina.data.bundled import BUNDLED
 
     rows = [(b.name, str(b.rows), str(b.features), b.task, b.target, b.summary) for b in BUNDLED.values()]
+    rows.append(("feynman:I.6.2a", "5000", "1 to 9", "regression", "", "one of 100 formulas of physics (LAMINA_DATA)"))
     print_table(("name", "rows", "columns", "task", "target", "what it is"), rows)

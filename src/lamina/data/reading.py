@@ -16,6 +16,7 @@ import polars as pl
 
 from lamina.data.bundled import BUNDLED, Bundled
 from lamina.data.cells import typed
+from lamina.data.feynman import PREFIX, feynman
 from lamina.errors import LaminaError, closest
 
 __all__ = ["BUNDLED", "FORMATS", "Bundled", "read_table"]
@@ -27,8 +28,9 @@ def read_table(source: Any) -> pl.DataFrame:
     """The table that `source` names or is.
 
     Args:
-        source: the path of a file (one of `FORMATS`), the name of a bundled data set (`BUNDLED`), or a frame
-            (polars, pandas, pyarrow, anything narwhals knows).
+        source: the path of a file (one of `FORMATS`), the name of a bundled data set (`BUNDLED`), a formula of
+            physics (``feynman:I.6.2a``, see `lamina.data.feynman`), or a frame (polars, pandas, pyarrow, anything
+            narwhals knows).
 
     Returns:
         The table. Text of CSV files has become numbers, truth values and ISO dates in the columns where every
@@ -39,6 +41,8 @@ def read_table(source: Any) -> pl.DataFrame:
     """
     if isinstance(source, str) and source in BUNDLED:
         return BUNDLED[source].load()
+    if isinstance(source, str) and source.startswith(PREFIX):
+        return feynman(source.removeprefix(PREFIX)).sample()
     if isinstance(source, (str, Path)):
         return _read_file(Path(source))
     return _from_frame(source)

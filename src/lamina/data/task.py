@@ -14,6 +14,7 @@ import polars as pl
 from lamina.data.bundled import BUNDLED
 from lamina.data.caution import cautions
 from lamina.data.encoder import ordinal
+from lamina.data.feynman import PREFIX
 from lamina.data.reading import read_table
 from lamina.data.schema import Schema, infer_schema
 from lamina.data.splits import FOLDS
@@ -74,8 +75,8 @@ def make_task(
     """Read a table and make a task of it.
 
     Args:
-        source: a file, the name of a bundled data set, or a frame; see `lamina.data.reading.read_table`.
-        target: the column to predict; bundled data sets know theirs.
+        source: a file, the name of a bundled data set or of a formula, or a frame; see `lamina.data.reading.read_table`.
+        target: the column to predict; bundled data sets and formulas know theirs.
         ignore: columns to leave out.
         metric: its name; by default that of the kind of task.
         task: ``binary``, ``multiclass`` or ``regression``; found from the target by default.
@@ -133,6 +134,8 @@ def _metric(target: Target, y: np.ndarray, name: str | None) -> tuple[Metric, li
 def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
     if target is None and isinstance(source, str) and source in BUNDLED:
         return BUNDLED[source].target
+    if target is None and isinstance(source, str) and source.startswith(PREFIX):
+        return frame.columns[-1]
     if target is None:
         columns = ", ".join(frame.columns[:20]) + (" ..." if frame.width > 20 else "")
         last = frame.columns[-1]
@@ -151,6 +154,8 @@ def _require_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
 def _name(source: Any) -> str:
     if not isinstance(source, (str, Path)):
         return "table"
+    if str(source).startswith(PREFIX):
+        return str(source).replace(":", "-")
     return Path(source).name.split(".")[0].encode("utf-8", "replace").decode()
 
 
