@@ -75,7 +75,7 @@ def make_task(
     """Read a table and make a task of it.
 
     Args:
-        source: a file, the name of a bundled data set or of a formula, or a frame; see `lamina.data.reading.read_table`.
+        source: a file, the name of a data set or of a formula, or a frame; see `lamina.data.reading.read_table`.
         target: the column to predict; bundled data sets and formulas know theirs.
         ignore: columns to leave out.
         metric: its name; by default that of the kind of task.

@@ -258,7 +258,7 @@ def _fit(function: Callable[[Array], Array], t: Array, v: Array) -> tuple[float,
     share = np.where(bad | (size < 1e-12), 0.0, (f @ values) ** 2 / np.maximum(size, 1e-300))
     i, j = np.unravel_index(share.argmax(), share.shape)
     start = np.array([a[i, 0, 0], b[0, j, 0] - a[i, 0, 0] * centre])
-    found: Array = least_squares(lambda p: _residual(function, p, t, v), start, max_nfev=60).x
+    found = np.asarray(least_squares(lambda p: _residual(function, p, t, v), start, max_nfev=60).x)
     found = min((found, start), key=lambda p: float((_residual(function, p, t, v) ** 2).sum()))
     left = float((_residual(function, found, t, v) ** 2).sum() / ((v - v.mean()) ** 2).sum())
     return left, float(found[0]), float(found[1]), *_line(function(found[0] * t + found[1]), v)
