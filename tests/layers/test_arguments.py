@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lamina.errors import LaminaError
-from lamina.layers.arguments import ACTIVATIONS, activation, described, features, positive, whole, within
+from lamina.layers.arguments import described, features, positive, whole, within
 
 
 @pytest.mark.parametrize("value", [2, 7, np.int64(3)])
@@ -41,26 +41,6 @@ def test_what_is_not_positive_is_refused(value):
     with pytest.raises(LaminaError) as error:
         positive(gain=value)
     assert str(error.value) == f"gain={value!r}: gain has to be a finite number above 0"
-
-
-def test_activations_by_their_formulas():
-    x = torch.linspace(-3, 3, 13, dtype=torch.float64)
-    normal = 0.5 * (1 + torch.erf(x / math.sqrt(2)))
-    formulas = {
-        "gelu": x * normal,
-        "silu": x / (1 + torch.exp(-x)),
-        "relu": x.clamp_min(0),
-        "tanh": (torch.exp(2 * x) - 1) / (torch.exp(2 * x) + 1),
-        "identity": x,
-    }
-    assert formulas.keys() == ACTIVATIONS.keys()
-    for name, expected in formulas.items():
-        torch.testing.assert_close(activation(name)(x), expected, atol=1e-12, rtol=0)
-
-
-def test_an_unknown_activation_is_answered_with_the_closest():
-    with pytest.raises(LaminaError, match="activation 'geluu' is not known; the closest are: gelu, "):
-        activation("geluu")
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (), (4, 0)])

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from numbers import Integral, Real
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lamina.errors import LaminaError, unknown
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "silu": F.silu,
-    "relu": F.relu,
-    "tanh": torch.tanh,
-    "identity": torch.Tensor.contiguous,
-}
+from lamina.errors import LaminaError
 
 
 def whole(low: int = 1, /, **sizes: object) -> None:
@@ -40,13 +29,6 @@ def positive(**values: object) -> None:
     for name, value in values.items():
         if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < float("inf"):
             raise LaminaError(f"{name}={value!r}: {name} has to be a finite number above 0")
-
-
-def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The elementwise function called `name`; an unknown name is answered with the closest."""
-    if name not in ACTIVATIONS:
-        raise unknown("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]
 
 
 def features(x: Tensor, wanted: int) -> Tensor:

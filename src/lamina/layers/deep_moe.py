@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, whole, within
 
 
@@ -37,7 +37,7 @@ class DeepMoELinear(nn.Module):
         gate_width: hidden units of the gate. Default 16: a gate is small beside the experts.
         margin: rows that an expert may have above the mean in training mode; `math.inf` for no balance. Default 4.0, so
             that no expert has more than about a third of a batch of 64.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "relu", as in the paper.
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "relu", as in the paper.
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 
     Shape:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, whole, within
 
 
@@ -31,7 +31,7 @@ class FANLinear(nn.Module):
         out_features: number of outputs.
         periodic: share of the outputs that are cosines, and again that are sines, each rounded down; from 0
             to 0.5. Default 0.25, as in the paper: half of the outputs are periodic.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "gelu", as in the paper.
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "gelu", as in the paper.
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 
     Shape:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, positive, whole
 
 
@@ -38,7 +38,7 @@ class MoELinear(nn.Module):
         temperature: :math:`\tau`; small values choose one expert, large ones mix all. Default 1.0.
         draws: gates averaged in evaluation mode. Default 16: a weight is then within about 0.01 of its limit,
             and within 0.05 at worst.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "gelu".
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "gelu".
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 
     Shape:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, positive, whole
 
 
@@ -36,7 +36,7 @@ class PCNLinear(nn.Module):
         dimensions: :math:`m`, of the points. Default 16, as in the paper's main result.
         spread: points are drawn evenly from ``-spread`` to ``spread``, in half periods of the wave. Default 10.0, as in
             the paper: distances cover many periods, so that weights start as independent.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "relu", as in the paper.
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "relu", as in the paper.
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 
     Shape:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, positive, whole
 
 
@@ -34,7 +34,7 @@ class RandomFeaturesLinear(nn.Module):
         out_features: number of outputs.
         hidden: units of a frozen layer. Default 64.
         depth: :math:`L`, frozen layers. Default 1.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "relu": its kernel is known in
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "relu": its kernel is known in
             closed form.
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lamina.catalog import layer
 from lamina.errors import LaminaError
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, whole
 
 
@@ -36,7 +36,7 @@ class SpanLinear(nn.Module):
             every input has an edge to every output with a weight of its own, the dense layer.
         target: of each edge its output. Default None.
         parameter: of each edge its weight; there are as many weights as the largest number says. Default None.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "gelu", for the paper's layer
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "gelu", for the paper's layer
             alone has no nonlinearity.
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 

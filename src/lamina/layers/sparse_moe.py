@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lamina.catalog import layer
 from lamina.errors import LaminaError
-from lamina.layers.arguments import activation as function
+from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, whole, within
 
 
@@ -75,7 +75,7 @@ class SparseMoELinear(nn.Module):
         experts: number of experts. Default 4, so that an expert of a small network is not tiny.
         active: :math:`k`, experts for a row, at most `experts`. Default 1, as in the paper.
         noise: the largest noise; 0 for none. Default 1.0, as in the paper.
-        activation: :math:`\sigma`, one of gelu, silu, relu, tanh, identity. Default "gelu".
+        activation: :math:`\sigma`, a fixed one of `lamina.layers.activations`. Default "gelu".
         device, dtype: of the parameters, as in `torch.nn.Linear`. Default: torch's defaults.
 
     Shape:

@@ -1,7 +1,7 @@
 """Whole networks with one size knob, ``width``, and the means to size them to a budget.
 
-The names are imported on first use: `create`, `sizes_for`, `solve_width`, `count_params`, `flops`, `Stack`, `TokenStack`,
-`KAN`, `Dropout`, `CategoryEmbedding`, and the class of every network in the catalogue.
+The names are imported on first use: `create`, `sizes_for`, `solve_width`, `count_params`, `flops`, `Stack`,
+`TokenStack`, `KAN`, `Dropout`, `CategoryEmbedding`, and the class of every network in the catalogue.
 """
 
 from __future__ import annotations

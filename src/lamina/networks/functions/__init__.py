@@ -1,0 +1,1 @@
+"""Networks for functions of coordinates: one file per network, found by the catalogue."""
