@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from numpy.polynomial import Polynomial
 from torch import Tensor
+
+from lamina.kernels.scratch import scratch
 
 # Numbers of a tile: what is computed at a time, small enough for a core's own cache with all its splines.
 _TILE = 16_384
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_edges(Tensor x, Tensor low, Tensor scale, int grid, int degree) -> Tensor")
 _LIBRARY.define("spline_edges_backward(Tensor g, Tensor x, Tensor low, Tensor scale, int grid, int degree) -> Tensor")
-
-
-class _Scratch(threading.local):
-    """Memory that a thread keeps: handed out anew for each call, it would cost more than the arithmetic."""
-
-    def __init__(self) -> None:
-        self.held: dict[torch.dtype, Tensor] = {}
-
-    def take(self, like: Tensor, count: int) -> Tensor:
-        """At least `count` numbers of the type of `like`, of any value."""
-        if like.dtype not in self.held or self.held[like.dtype].numel() < count:
-            self.held[like.dtype] = like.new_empty(count)
-        return self.held[like.dtype]
-
-
-_SCRATCH = _Scratch()
 
 
 def bspline(v: Tensor, degree: int) -> Tensor:
@@ -95,66 +82,90 @@ def _terms(degree: int) -> list[tuple[float, float]]:
     ]
 
 
-def _centres(grid: int, degree: int, like: Tensor) -> Tensor:
-    return torch.arange(grid + degree, device=like.device, dtype=like.dtype) - (degree - 1) / 2
-
-
 def _distances(u: Tensor, grid: int, degree: int) -> Tensor:
-    return u.unsqueeze(-2) - _centres(grid, degree, u).unsqueeze(-1)
+    centres = torch.arange(grid + degree, device=u.device, dtype=u.dtype) - (degree - 1) / 2
+    return u.unsqueeze(-2) - centres.unsqueeze(-1)
 
 
-def _tiles(u: Tensor, splines: int, buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
-    """Parts of the rows of a matrix, each with buffers ``(splines, rows, features)``."""
-    rows, features = u.shape
+@cache
+def _pieces(degree: int, derivative: int, dtype: torch.dtype) -> Tensor:
+    r"""The splines over one interval as polynomials of the place ``t`` in it, from 0 to 1: a row of coefficients each.
+
+    After Cox and de Boor, :math:`p\,B_{j,p} = (t + p - j)\,B_{j-1,p-1} + (1 + j - t)\,B_{j,p-1}`.
+    """
+    pieces = [Polynomial([1.0])]
+    for p in range(1, degree + 1):
+        nothing = Polynomial([0.0])
+        pairs = zip([nothing, *pieces], [*pieces, nothing], strict=True)
+        pieces = [
+            (Polynomial([p - j, 1]) * left + Polynomial([1 + j, -1]) * right) / p
+            for j, (left, right) in enumerate(pairs)
+        ]
+    rows = [piece.deriv(derivative).coef for piece in pieces]
+    width = degree + 1 - derivative
+    return torch.tensor([[*row, *[0.0] * width][:width] for row in rows], dtype=dtype)
+
+
+def _tiles(t: Tensor, cell: Tensor, grid: int, pieces: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Parts of the rows with the pieces there, ``(degree + 1, rows, features)``, and two buffers of the grid's size.
+
+    The first buffer ``(rows, grid, features)`` is 1 at the interval of a number and 0 elsewhere.
+    """
+    rows, features = t.shape
+    count, order = pieces.shape
     size = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
-    scratch = _SCRATCH.take(u, buffers * splines * size * features)
+    memory = scratch(t, (count + order + 2 * grid) * size * features)
+    intervals = torch.arange(grid, dtype=t.dtype).unsqueeze(-1)
     for start in range(0, rows, size):
-        count = splines * min(size, rows - start) * features
-        parts = scratch[: buffers * count].view(buffers, splines, -1, features).unbind()
-        yield slice(start, start + size), list(parts)
+        part = slice(start, min(rows, start + size))
+        n = (part.stop - start) * features
+        powers, values, *grids = memory[: (count + order + 2 * grid) * n].split(
+            [order * n, count * n, grid * n, grid * n]
+        )
+        powers = powers.view(order, n)
+        powers[0] = 1
+        for q in range(1, order):
+            torch.mul(powers[q - 1], t[part].view(-1), out=powers[q])
+        torch.mm(pieces, powers, out=values.view(count, n))
+        here, other = (buffer.view(-1, grid, features) for buffer in grids)
+        torch.eq(cell[part].unsqueeze(-2), intervals, out=here)
+        yield part, values.view(count, -1, 1, features), here, other
 
 
-def _powers(distance: Tensor, total: Tensor, term: Tensor, degree: int, power: int) -> None:
-    """Put the weighted sum of the powers of what is left to each knot into `total`, all but the factor of the first."""
-    knots = _terms(degree)
-    for i, (knot, weight) in enumerate(knots):
-        part = term if i else total
-        torch.sub(distance.new_tensor(knot), distance, out=part).relu_()
-        if power:
-            part.pow_(power)
-        else:
-            part.sign_()
-        if i:
-            total.add_(part, alpha=weight / knots[0][1])
+def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Places on the grid, and as matrices the intervals they lie in and the places there, from 0 to 1."""
+    place = (x - low) * scale
+    u = place.clamp(0, grid).view(-1, x.shape[-1])
+    cell = u.floor().clamp_(max=grid - 1)
+    return place, cell, u.sub_(cell)
 
 
 def _forward(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
     edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1])
-    u = ((x - low) * scale).clamp_(0, grid).reshape(-1, x.shape[-1])
-    silu, splines = edges.view(-1, *edges.shape[-2:]).split([1, grid + degree], dim=1)
-    silu.copy_(F.silu(x).view_as(silu))
-    centres = _centres(grid, degree, x)[:, None, None]
-    first = _terms(degree)[0][1]
-    for part, (distance, total, term) in _tiles(u, len(centres), buffers=3):
-        torch.sub(u[part], centres, out=distance).abs_()
-        _powers(distance, total, term, degree, degree)
-        torch.mul(total, first, out=splines[part].transpose(0, 1))
+    flat = edges.view(-1, *edges.shape[-2:])
+    flat[:, 0] = F.silu(x).view_as(flat[:, 0])
+    _, cell, t = _places(x, low, scale, grid)
+    for part, values, here, _ in _tiles(t, cell, grid, _pieces(degree, 0, x.dtype)):
+        splines = flat[part, 1:]
+        splines[:, grid:] = 0
+        torch.mul(here, values[0], out=splines[:, :grid])
+        for j in range(1, degree + 1):
+            splines[:, j : j + grid].addcmul_(here, values[j])
     return edges
 
 
 def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
-    place = (x - low) * scale
-    u, gradient = place.clamp(0, grid).view(-1, x.shape[-1]), torch.empty_like(place)
-    silu, splines = g.reshape(-1, grid + degree + 1, x.shape[-1]).split([1, grid + degree], dim=1)
-    centres = _centres(grid, degree, x)[:, None, None]
-    for part, (v, distance, total, term) in _tiles(u, len(centres), buffers=4):
-        torch.sub(u[part], centres, out=v)
-        torch.abs(v, out=distance)
-        _powers(distance, total, term, degree, degree - 1)
-        total.mul_(v.sign_()).mul_(splines[part].transpose(0, 1))
-        torch.sum(total, 0, out=gradient.view_as(u)[part])
-    gradient = torch.ops.aten.hardtanh_backward(gradient, place, 0, grid).mul_(scale * (-degree * _terms(degree)[0][1]))
-    return gradient.add_(torch.ops.aten.silu_backward(silu.reshape(x.shape), x))
+    place, cell, t = _places(x, low, scale, grid)
+    g = g.reshape(-1, grid + degree + 1, x.shape[-1])
+    gradient = torch.empty_like(t)
+    for part, slopes, here, total in _tiles(t, cell, grid, _pieces(degree, 1, x.dtype)):
+        splines = g[part, 1:]
+        torch.mul(splines[:, :grid], slopes[0], out=total)
+        for j in range(1, degree + 1):
+            total.addcmul_(splines[:, j : j + grid], slopes[j])
+        torch.sum(total.mul_(here), 1, out=gradient[part])
+    inside = torch.ops.aten.hardtanh_backward(gradient.view_as(place), place, 0, grid).mul_(scale)
+    return inside.add_(torch.ops.aten.silu_backward(g[:, 0].reshape(x.shape), x))
 
 
 _LIBRARY.impl("spline_edges", _forward, "CPU")
