@@ -23,6 +23,7 @@ def fit(
     seeds: int = 3,
     settings: int = 8,
     racing: bool = True,
+    compile: bool | None = None,
     ignore: str = "",
     task: str | None = None,
     device: str = "auto",
@@ -42,6 +43,7 @@ def fit(
         seeds: members of the model, whose predictions are averaged.
         settings: settings of learning rate, weight decay and dropout to choose from.
         racing: stop settings that fall behind in their validation loss early; --no-racing trains all to the end.
+        compile: run training steps through torch.compile; by default where that saves more seconds than it costs.
         ignore: columns to leave out, with commas between them.
         task: binary, multiclass or regression; found from the target by default.
         device: auto, cpu, cuda or mps.
@@ -51,7 +53,7 @@ def fit(
     began = clock.monotonic()
     from lamina.data.task import make_task
     from lamina.model import fit_model, require_place
-    from lamina.training import draw_settings
+    from lamina.training import Recipe, draw_settings
     from lamina.training.distributed import joined
 
     with joined(device) as ranks:
@@ -64,6 +66,7 @@ def fit(
                 settings=draw_settings(settings),
                 params=params,
                 seeds=seeds,
+                recipe=Recipe(compile=compile),
                 racing=racing,
                 device=device,
                 memory=memory,

@@ -70,6 +70,11 @@ def spline_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) 
     """
     if x.is_cpu and not torch.compiler.is_compiling():
         return _SplineEdges.apply(x, low, scale, grid, degree)  # pyright: ignore[reportReturnType]
+    return plain_edges(x, low, scale, grid, degree)
+
+
+def plain_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+    """What `spline_edges` computes, in plain operations."""
     u = ((x - low) * scale).clamp(0, grid)
     return torch.cat([F.silu(x).unsqueeze(-2), bspline(_distances(u, grid, degree), degree)], dim=-2)
 
@@ -198,7 +203,7 @@ class _SplineEdges(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         x, low, scale = ctx.saved_tensors
         again = torch.is_grad_enabled()  # a derivative of the derivative is wanted
-        compute = _plain_backward if again else torch.ops.lamina.spline_edges_backward
+        compute = plain_edges_backward if again else torch.ops.lamina.spline_edges_backward
         return compute(g, x, low, scale, ctx.grid, ctx.degree), None, None, None, None
 
     @staticmethod
@@ -213,8 +218,8 @@ class _SplineEdges(torch.autograd.Function):
         return _SplineEdges.apply(stacked, *own, grid, degree), 0  # pyright: ignore[reportReturnType]
 
 
-def _plain_backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
-    """What `_backward` computes, in operations that can be differentiated: a spline's slope is that of two lower."""
+def plain_edges_backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+    """The derivative of `plain_edges` times `g`, to be differentiated again: a spline's slope is that of two lower."""
     place = (x - low) * scale
     v = _distances(place.clamp(0, grid), grid, degree)
     slopes = bspline(v + 0.5, degree - 1) - bspline(v - 0.5, degree - 1)

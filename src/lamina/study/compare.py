@@ -49,6 +49,7 @@ def compare(
     resume: bool = False,
     quick: bool = False,
     racing: bool = False,
+    compile: bool | None = None,
     metric: str | None = None,
     ignore: Sequence[str] = (),
     task: str | None = None,
@@ -79,6 +80,8 @@ def compare(
         out: the folder of the study; ``lamina-NAME`` by default, with a number behind it if that is taken.
         resume: go on with the study in `out`, or help another process that works on it.
         quick: at most 2 splits, 2 seeds, 3 settings and 4,000 rows, drawn at random: a first look.
+        compile: run training steps through `torch.compile`. By default where that is expected to save more seconds
+            than it costs (`lamina.training.compiling`).
         racing: stop settings of networks that fall behind in their validation loss early (`lamina.training.racing`).
             The chosen setting is always trained to the end, but now and then it is another one than without.
         metric: see `lamina.metrics`; ROC AUC, accuracy or RMSE by default.
@@ -112,6 +115,7 @@ def compare(
         ignore=tuple(ignore),
         quick=quick,
         racing=racing,
+        compile={None: "auto", True: "on", False: "off"}[compile],
         target=whole_task.target.name,
         task=whole_task.kind,
         metric=whole_task.metric.name,

@@ -65,7 +65,11 @@ class NetworkContender:
             fold,
             blueprint,
             settings,
-            recipe=Recipe(steps=question.steps or None, racing=question.racing),
+            recipe=Recipe(
+                steps=question.steps or None,
+                racing=question.racing,
+                compile={"auto": None, "on": True, "off": False}[question.compile],
+            ),
             device=self.device,
             memory=None if self.memory is None else left_of(self.memory, fold),
             deadline=deadline,

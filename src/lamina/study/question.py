@@ -36,6 +36,7 @@ class Question:
         steps: updates of a training at most; 0 where the number of rows decides.
         source: the file or the data set that was named, empty for a frame; the fingerprint says whether it is the same.
         ignore, quick: as asked.
+        compile: whether training steps are compiled: ``on``, ``off``, or ``auto`` where that is expected to pay.
         racing: whether a network's settings that fall behind are stopped early; rivals' settings do not race.
     """
 
@@ -57,6 +58,7 @@ class Question:
     ignore: tuple[str, ...] = ()
     quick: bool = False
     racing: bool = False
+    compile: str = "auto"
 
     def jobs(self) -> Iterator[Job]:
         """All jobs, split by split, so that a study that runs out of time has whole splits."""

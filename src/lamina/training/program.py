@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from lamina.errors import LaminaError, LaminaWarning
+from lamina.training.compiling import PLAIN, compiled, pays
 from lamina.training.fleet import Fleet
 from lamina.training.graph import allot_memory, peak_bytes, reuse_memory, simplify
 from lamina.training.loss import member_loss
@@ -41,6 +42,8 @@ class Program:
         parameters, x, y, weight: a batch as it will come.
         noise: where random numbers come from.
         autocast: whether matrix products are in bfloat16.
+        compile: whether the list goes through `torch.compile`; None where that is expected to pay.
+        steps: how often it will run.
 
     Attributes:
         peak: bytes that intermediate results hold at the most.
@@ -60,6 +63,8 @@ class Program:
         noise: Noise,
         *,
         autocast: bool = False,
+        compile: bool | None = False,
+        steps: int = 1,
     ) -> None:
         def step(parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None):
             live = parameters.detach().requires_grad_()
@@ -68,19 +73,26 @@ class Program:
             loss = member_loss(output, y, weight)
             return loss.detach(), torch.autograd.grad(loss.sum(), live)[0]
 
+        def trace(plain: dict[Any, Callable[..., Any]] | None = None) -> Any:
+            found = make_fx(step, plain, tracing_mode="fake")(parameters, fleet.buffers, x, y, weight)
+            draw_from(noise, found.graph, len(fleet))
+            return found
+
         try:
-            traced = make_fx(step, tracing_mode="fake")(parameters, fleet.buffers, x, y, weight)
-            draw_from(noise, traced.graph, len(fleet))
+            traced = trace()
         except Exception as error:  # a module may do whatever cannot be traced
             reason = " ".join(str(error).split())[:200]
             raise LaminaError(f"{fleet.name} cannot be trained as a stack: {type(error).__name__}: {reason}") from error
         simplify(traced.graph)
         reuse_memory(traced.graph)
         self.peak = peak_bytes(traced.graph)
+        if compile or (compile is None and pays(traced.graph, steps)):
+            self.run = compiled(trace(PLAIN))
+            return
         allot_memory(traced.graph, parameters.device)
         _gather_in(torch.empty_like(parameters), traced.graph)
         traced.recompile()
-        self.run: Callable[..., tuple[Tensor, Tensor]] = traced
+        self.run = traced
 
     @torch.no_grad()
     def __call__(
@@ -131,7 +143,16 @@ class OneByOne:
 
 
 def make_step(
-    fleet: Fleet, parameters: Tensor, x: Tensor, y: Tensor, weight: Tensor | None, noise: Noise, autocast: bool
+    fleet: Fleet,
+    parameters: Tensor,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None,
+    noise: Noise,
+    *,
+    autocast: bool,
+    compile: bool | None = False,
+    steps: int = 1,
 ) -> Step:
     """The step for a fleet: all members at once where that is possible, else one by one.
 
@@ -140,7 +161,7 @@ def make_step(
     """
     if fleet.stacks:
         try:
-            return Program(fleet, parameters, x, y, weight, noise, autocast=autocast)
+            return Program(fleet, parameters, x, y, weight, noise, autocast=autocast, compile=compile, steps=steps)
         except LaminaError as error:
             warnings.warn(f"{error}; its members are trained one by one", LaminaWarning, stacklevel=2)
             fleet.stacks = False

@@ -35,6 +35,8 @@ class Recipe:
             a third and at two thirds of the steps, see `lamina.training.racing`. It saves time where a setting is
             chosen; it is off by default because members then influence each other, and those that are stopped are not
             what their setting can do. Nothing happens with one setting, or where a member has no validation part.
+        compile: whether steps go through `torch.compile`, which takes some ten seconds each time the stack changes.
+            ``None`` does so where that is expected to save more, see `lamina.training.compiling`.
     """
 
     steps: int | None = None
@@ -48,6 +50,7 @@ class Recipe:
     averaging: float = 0.1
     precision: str = "float32"
     racing: bool = False
+    compile: bool | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in ("float32", "bfloat16"):

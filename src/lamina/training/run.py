@@ -115,7 +115,10 @@ class Run:
         own = index[:, part]
         batch = _rows(self.x, own, self.place), self.y[own], None if weight is None else weight[:, part]
         if self.compute is None:
-            self.compute = make_step(self.stack, live, *batch, self.noise, self.recipe.precision == "bfloat16")
+            self.compute = make_step(
+                self.stack, live, *batch, self.noise, autocast=self.recipe.precision == "bfloat16",
+                compile=self.recipe.compile, steps=self.steps - self.step,
+            )  # fmt: skip
             self.fleet.stacks = self.stack.stacks  # as it was found to be
         self.noise.begin(self.step)
         loss, gradient = self.compute(live, self.stack.buffers, *batch)

@@ -1,0 +1,269 @@
+"""What a layer costs: forward and backward against a dense block of as many parameters, interleaved in one run.
+
+    python benchmarks/layers.py [eager] [compiled] [memory] [degree] [fleet] [hopfield] [--names kan,fan] [--repeats 30]
+
+Every drop-in layer of the catalogue, and its peers where they can be imported: pykan (``pip install pykan``), and the
+repositories efficient-kan, fast-kan and hopfield-layers on the ``PYTHONPATH``. The block is ``Linear(n, h)``, SiLU,
+``Linear(h, n)`` with the h that has the layer's parameters. Each part is written into results/layers.json as it is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import itertools
+import json
+import platform
+import statistics
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from lamina.catalog import systems
+from lamina.kernels.bspline import bspline
+from lamina.layers.kan import KANLinear
+from lamina.networks.size import count_params
+
+RESULTS = Path(__file__).parent / "results" / "layers.json"
+SHAPES = tuple(itertools.product((256, 4_096), (64, 256)))
+SLOW = 2.0  # seconds that a contender may take in a round before it gets fewer rounds
+Make = Callable[[int], nn.Module]
+
+
+def block(like: nn.Module, n: int) -> nn.Module:
+    """A linear-SiLU-linear block of as many parameters."""
+    hidden = max(1, round((count_params(like) - n) / (2 * n + 1)))
+    return nn.Sequential(nn.Linear(n, hidden), nn.SiLU(), nn.Linear(hidden, n))
+
+
+def layers() -> dict[str, Make]:
+    """The drop-in layers of the catalogue."""
+    found = {name: s for name, s in systems().items() if s.kind == "layer" and s.domain == "any"}
+    return {name: (lambda n, cls=s.load(): cls(n, n)) for name, s in found.items()}
+
+
+def peers() -> dict[str, Make]:
+    """Spline layers of others, where they are installed."""
+    found: dict[str, Make] = {}
+    for name, module, cls in (
+        ("pykan", "kan", "KANLayer"),
+        ("efficient-kan", "efficient_kan", "KANLinear"),
+        ("fast-kan", "fastkan", "FastKANLayer"),
+    ):
+        try:
+            made = getattr(importlib.import_module(module), cls)
+        except ImportError as error:
+            print(f"{name} is not measured: {error}")
+            continue
+        found[name] = (
+            (lambda n, made=made: First(made(in_dim=n, out_dim=n)))
+            if name == "pykan"
+            else (lambda n, made=made: made(n, n))
+        )
+    return found
+
+
+class First(nn.Module):
+    """The first of several outputs."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)[0]
+
+
+class Recursive(nn.Module):
+    """The spline layer by the recursion of Cox and de Boor, on the parameters of a `KANLinear`."""
+
+    def __init__(self, layer: KANLinear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        grid, degree = self.layer.grid, self.layer.degree
+        u = ((x - self.layer.low) * (grid / (self.layer.high - self.layer.low))).clamp(0, grid).unsqueeze(-2)
+        knots = torch.arange(-degree, grid + degree + 1, dtype=x.dtype).unsqueeze(-1)
+        values = ((u >= knots[:-1]) & (u < knots[1:])).to(x.dtype)
+        for p in range(1, degree + 1):
+            left, right = u - knots[: -(p + 1)], knots[p + 1 :] - u
+            values = (left * values[..., :-1, :] + right * values[..., 1:, :]) / p
+        edges = torch.cat([F.silu(x).unsqueeze(-2), values], dim=-2)
+        return F.linear(edges.flatten(-2), self.layer.weight.flatten(1))
+
+
+def step(module: Callable[..., Tensor], *inputs: Tensor) -> None:
+    """Forward and backward, to the inputs too."""
+    inputs = tuple(x.detach().requires_grad_() for x in inputs)
+    module(*inputs).sum().backward()
+
+
+def timed(contenders: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
+    """Milliseconds of each, in turn; the first two rounds warm up, a slow one takes part in every tenth round."""
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    slow: set[str] = set()
+    for round_ in range(repeats + 2):
+        for name, run in contenders.items():
+            if name in slow and round_ % 10:
+                found[name].append(found[name][-1])
+                continue
+            start = time.perf_counter()
+            run()
+            found[name].append(1e3 * (time.perf_counter() - start))
+            if found[name][-1] > 1e3 * SLOW:
+                slow.add(name)
+    return {name: times[2:] for name, times in found.items()}
+
+
+def ratio(above: list[float], below: list[float]) -> dict[str, float]:
+    """The median of the ratios, and the milliseconds."""
+    ratios = [a / b for a, b in zip(above, below, strict=True)]
+    return {"ratio": round(statistics.median(ratios), 3), "ms": round(statistics.median(above), 3)}
+
+
+def eager(names: list[str], repeats: int, *, compiled: bool = False) -> dict[str, Any]:
+    """Each layer against its block, at every shape and number of threads."""
+    makers = {n: m for n, m in {**layers(), **peers()}.items() if not names or n in names}
+    found: dict[str, Any] = {}
+    for threads, (batch, n) in itertools.product((1, 2), SHAPES):
+        torch.set_num_threads(threads)
+        for name, make in makers.items():
+            torch.manual_seed(0)
+            layer, x = make(n), torch.randn(batch, n)
+            pair: dict[str, Any] = {"layer": layer, "block": block(layer, n)}
+            if compiled:
+                torch.compiler.reset()
+                pair = {key: torch.compile(module, fullgraph=True) for key, module in pair.items()}
+            runs = timed({key: (lambda m=m, x=x: step(m, x)) for key, m in pair.items()}, repeats)
+            key = f"{threads} threads, {batch} x {n}"
+            found.setdefault(name, {})[key] = ratio(runs["layer"], runs["block"])
+            print(name, key, found[name][key], flush=True)
+    return found
+
+
+def memory(names: list[str], _: int) -> dict[str, Any]:
+    """The largest extra memory of a step over that of the block's."""
+    found: dict[str, Any] = {}
+    for name, make in {**layers(), **peers()}.items():
+        if names and name not in names:
+            continue
+        for batch, n in SHAPES:
+            layer, x = make(n), torch.randn(batch, n)
+            ours, theirs = peak(layer, x), peak(block(layer, n), x)
+            found.setdefault(name, {})[f"{batch} x {n}"] = {"ratio": round(ours / theirs, 3), "bytes": ours}
+        print(name, found[name], flush=True)
+    return found
+
+
+class Held(TorchDispatchMode):
+    """Counts the bytes of all storages that operations hand out, while they live."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self.seen: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self.seen:
+                self.seen.add(storage)
+                self.now += storage.nbytes()
+                self.most = max(self.most, self.now)
+                weakref.finalize(storage, self.free, storage.nbytes())
+        return found
+
+    def free(self, count: int) -> None:
+        self.now -= count
+
+
+def peak(module: nn.Module, x: Tensor) -> int:
+    """Bytes that the results of operations hold at the most in a step; what an operator uses inside is not seen."""
+    step(module, x)
+    module.zero_grad()
+    with Held() as held:
+        step(module, x)
+    return held.most
+
+
+def degree(_: list[str], repeats: int) -> dict[str, Any]:
+    """The closed form of B-splines against the recursion, by degree: what MatrixKAN is about."""
+    found: dict[str, Any] = {}
+    torch.set_num_threads(1)
+    for p in (2, 3, 5, 8, 10):
+        layer, x = KANLinear(64, 64, degree=p), torch.randn(1_024, 64)
+        slow = Recursive(layer)
+        error = (slow.double()(x.double()) - layer(x.double())).abs().max().item()
+        layer.float()
+        runs = timed({"closed": lambda m=layer, x=x: step(m, x), "recursive": lambda m=slow, x=x: step(m, x)}, repeats)
+        found[f"degree {p}"] = ratio(runs["recursive"], runs["closed"]) | {"largest difference": error}
+        print(p, found[f"degree {p}"], flush=True)
+    return found
+
+
+def fleet(names: list[str], repeats: int) -> dict[str, Any]:
+    """The operator on a stack of 32 against `torch.func.vmap` of the plain operations, forward and backward."""
+    found: dict[str, Any] = {}
+    for threads, (batch, n) in itertools.product((1, 2), ((32, 16), (256, 64))):
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        members, x = [KANLinear(n, n) for _ in range(32)], torch.randn(32, batch, n)
+        parameters, buffers = torch.func.stack_module_state(members)
+        base = members[0]
+
+        def call(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, base: KANLinear = base) -> Tensor:
+            return torch.func.functional_call(base, (p, b), (x,))
+
+        def plain(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, base: KANLinear = base) -> Tensor:
+            u = ((x - b["low"]) * (base.grid / (b["high"] - b["low"]))).clamp(0, base.grid)
+            centres = torch.arange(base.grid + base.degree) - (base.degree - 1) / 2
+            splines = bspline(u.unsqueeze(-2) - centres.unsqueeze(-1), base.degree)
+            return F.linear(torch.cat([F.silu(x).unsqueeze(-2), splines], -2).flatten(-2), p["weight"].flatten(1))
+
+        ours, theirs = torch.func.vmap(call), torch.func.vmap(plain)
+        runs = timed(
+            {
+                "operator": lambda f=ours, p=parameters, b=buffers, x=x: step(lambda x: f(p, b, x), x),
+                "vmap": lambda f=theirs, p=parameters, b=buffers, x=x: step(lambda x: f(p, b, x), x),
+            },
+            repeats,
+        )
+        found[f"{threads} threads, {batch} x {n}"] = ratio(runs["operator"], runs["vmap"])
+        print("fleet", threads, batch, n, found[f"{threads} threads, {batch} x {n}"], flush=True)
+    return found
+
+
+PARTS: dict[str, Callable[[list[str], int], dict[str, Any]]] = {
+    "eager": eager,
+    "compiled": lambda names, repeats: eager(names or ["kan"], repeats, compiled=True),
+    "memory": memory,
+    "degree": degree,
+    "fleet": fleet,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--names", default="")
+    parser.add_argument("--repeats", type=int, default=30)
+    asked = parser.parse_args()
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for part in asked.parts or PARTS:
+        measured = PARTS[part]([n for n in asked.names.split(",") if n], asked.repeats)
+        found.setdefault(part, {}).update(measured)
+        found["machine"] = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

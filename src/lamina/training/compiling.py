@@ -1,0 +1,41 @@
+"""Training steps through `torch.compile`: what it takes, and where it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from lamina.kernels.bspline import plain_edges, plain_edges_backward
+
+# Measured by benchmarks/compiling.py: seconds until a compiled step runs, bytes of results that a step which is not
+# compiled gets through in a second, and the share of a step with splines that compiling saves. Steps without splines
+# did not gain, or lost. These are constants, because a choice by the clock would make numbers depend on it.
+SECONDS, BYTES, SAVED = 12.0, 3e9, 0.2
+
+_OPERATORS = torch.ops.lamina
+# Under the compiler operators are plain operations, which it joins with their neighbours.
+PLAIN: dict[Any, Callable[..., Any]] = {
+    _OPERATORS.spline_edges.default: plain_edges,
+    _OPERATORS.spline_edges_backward.default: plain_edges_backward,
+}
+
+
+def pays(graph: Any, steps: int) -> bool:
+    """Whether compiling a traced step is expected to save more seconds than it costs, over so many steps."""
+    nodes = [n for n in graph.nodes if n.op == "call_function"]
+    if not any(node.target in PLAIN for node in nodes):
+        return False
+    values = (node.meta.get("val") for node in nodes)
+    held = sum(value.numel() * value.element_size() for value in values if isinstance(value, torch.Tensor))
+    return SAVED * steps * held / BYTES > SECONDS
+
+
+def compiled(traced: Any) -> Callable[..., Any]:
+    """The graph through `torch.compile`; what draws random numbers from a member's stream stays outside of it."""
+    for node in traced.graph.nodes:
+        if node.op == "call_function" and getattr(node.target, "__module__", "").startswith("lamina."):
+            node.target = torch.compiler.disable(node.target)
+    traced.recompile()
+    return torch.compile(traced, dynamic=False)
