@@ -47,6 +47,8 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 bench: $(VENV)/.core  ## run the benchmarks, results in benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/compiling.py
 	$(BIN)/python benchmarks/fleets.py
 	if [ -f $(DATA)/tables.json ]; then for b in racing adult limits tables; do $(BIN)/python benchmarks/$$b.py $(DATA); done; fi
 	$(BIN)/python benchmarks/readme.py

@@ -4,7 +4,7 @@
 
 Every drop-in layer of the catalogue, and its peers where they can be imported: pykan (``pip install pykan``), and the
 repositories efficient-kan, fast-kan and hopfield-layers on the ``PYTHONPATH``. The block is ``Linear(n, h)``, SiLU,
-``Linear(h, n)`` with the h that has the layer's parameters. Each part is written into results/layers.json as it is done.
+``Linear(h, n)`` with the h that has the layer's parameters. Each part is written into results/layers.json when done.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lamina.networks.size import count_params
 
 RESULTS = Path(__file__).parent / "results" / "layers.json"
 SHAPES = tuple(itertools.product((256, 4_096), (64, 256)))
-SLOW = 2.0  # seconds that a contender may take in a round before it gets fewer rounds
+SECONDS = 4.0  # of all rounds of a comparison, where three rounds do not take longer
 Make = Callable[[int], nn.Module]
 
 
@@ -47,7 +47,7 @@ def block(like: nn.Module, n: int) -> nn.Module:
 def layers() -> dict[str, Make]:
     """The drop-in layers of the catalogue."""
     found = {name: s for name, s in systems().items() if s.kind == "layer" and s.domain == "any"}
-    return {name: (lambda n, cls=s.load(): cls(n, n)) for name, s in found.items()}
+    return {name: (lambda n, system=system: system.load()(n, n)) for name, system in found.items()}
 
 
 def peers() -> dict[str, Make]:
@@ -108,20 +108,16 @@ def step(module: Callable[..., Tensor], *inputs: Tensor) -> None:
 
 
 def timed(contenders: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
-    """Milliseconds of each, in turn; the first two rounds warm up, a slow one takes part in every tenth round."""
+    """Milliseconds of each, in turn: a round to warm up, then as many as fit into some seconds, at least three."""
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    slow: set[str] = set()
-    for round_ in range(repeats + 2):
+    done, began = 0, time.perf_counter()
+    while done < 4 or (done <= repeats and time.perf_counter() - began < SECONDS):
         for name, run in contenders.items():
-            if name in slow and round_ % 10:
-                found[name].append(found[name][-1])
-                continue
             start = time.perf_counter()
             run()
             found[name].append(1e3 * (time.perf_counter() - start))
-            if found[name][-1] > 1e3 * SLOW:
-                slow.add(name)
-    return {name: times[2:] for name, times in found.items()}
+        done += 1
+    return {name: times[1:] for name, times in found.items()}
 
 
 def ratio(above: list[float], below: list[float]) -> dict[str, float]:

@@ -74,6 +74,16 @@ def test_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert [name for name in made | {"predictions.csv"} if not (tmp_path / name).is_file()] == []
 
 
+def test_the_page_on_formulas_finds_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {}
+    for block in blocks(DOCS / "kan.md"):
+        if block.language == "python":
+            exec(compile("\n" * block.line + block.text, "docs/kan.md", "exec"), namespace)
+    assert namespace["formula"].rmse < 0.02
+    assert (tmp_path / "network.html").is_file()
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the package of the page "Add a system", as an installer would leave it."""
