@@ -68,7 +68,7 @@ def spline_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) 
     Returns:
         ``(*, grid + degree + 1, features)``.
     """
-    if x.is_cpu and not torch.compiler.is_compiling():
+    if x.device.type in ("cpu", "meta") and not torch.compiler.is_compiling():
         return _SplineEdges.apply(x, low, scale, grid, degree)  # pyright: ignore[reportReturnType]
     return plain_edges(x, low, scale, grid, degree)
 
@@ -140,7 +140,7 @@ def _tiles(t: Tensor, cell: Tensor, grid: int, pieces: Tensor) -> Iterator[tuple
 def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
     """Places on the grid, and as matrices the intervals they lie in and the places there, from 0 to 1."""
     place = (x - low) * scale
-    u = place.clamp(0, grid).view(-1, x.shape[-1])
+    u = place.clamp(0, grid).reshape(-1, x.shape[-1])
     cell = u.floor().clamp_(max=grid - 1)
     return place, cell, u.sub_(cell)
 
@@ -148,7 +148,7 @@ def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, T
 def _forward(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
     edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1])
     flat = edges.view(-1, *edges.shape[-2:])
-    flat[:, 0] = F.silu(x).view_as(flat[:, 0])
+    flat[:, 0] = F.silu(x).reshape(flat[:, 0].shape)
     _, cell, t = _places(x, low, scale, grid)
     for part, values, here, _ in _tiles(t, cell, grid, _pieces(degree, 0, x.dtype)):
         splines = flat[part, 1:]

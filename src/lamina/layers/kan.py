@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lamina.catalog import layer
 from lamina.errors import LaminaError, unknown
 from lamina.kernels.bspline import spline_edges
+from lamina.kernels.spline_linear import spline_linear
 from lamina.layers.arguments import described, features, positive, whole
 from lamina.layers.bases import BASES
 
@@ -119,7 +120,11 @@ class KANLinear(nn.Module):
         return torch.cat([F.silu(x).unsqueeze(-2), functions], dim=-2)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
-        return F.linear(self.edges(features(x, self.in_features)).flatten(-2), self.weight.flatten(1))
+        features(x, self.in_features)
+        if self.basis == "spline":
+            scale = self.grid / (self.high - self.low)
+            return spline_linear(x, self.low, scale, self.weight, self.grid, self.degree)
+        return F.linear(self.edges(x).flatten(-2), self.weight.flatten(1))
 
     def adapt(self, x: Float[Tensor, "*batch in_features"]) -> KANLinear:
         """A layer of the same function whose grids reach from the least to the largest value of each input in `x`.

@@ -31,6 +31,14 @@ def check_empty_batch(subject: Subject) -> None:
         require(p.grad is None or not p.grad.any(), f"an empty batch gives {name} a gradient that is not zero")
 
 
+def check_layout(subject: Subject) -> None:
+    """An input whose numbers do not lie in order in memory gives what its copy gives."""
+    module, x = subject.make().double(), subject.rows(dtype=torch.float64)
+    scattered = torch.stack([x, x], dim=-1)[..., 0]
+    difference = gap(module(scattered), module(x))
+    require(difference < 1e-10, f"an input that is not contiguous gives outputs that differ by {difference:.1e}")
+
+
 def check_rows_are_independent(subject: Subject) -> None:
     """In evaluation mode the output of a row is the same alone and within any batch."""
     module, x = subject.make().double(), subject.rows(dtype=torch.float64)

@@ -1,0 +1,61 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lamina.kernels.bspline import spline_edges
+from lamina.kernels.spline_linear import _SplineLinear, spline_linear
+
+GRID, DEGREE = 4, 3
+
+
+def tensors(*members: int) -> tuple[Tensor, ...]:
+    """Inputs, grids and weights in double precision."""
+    kind = {"generator": torch.Generator().manual_seed(0), "dtype": torch.float64}
+    x, weight = torch.randn(*members, 9, 3, **kind), torch.randn(*members, 2, GRID + DEGREE + 1, 3, **kind)
+    return x, -1 - torch.rand(*members, 3, **kind), 1 + torch.rand(*members, 3, **kind), weight
+
+
+def operator(*inputs: Tensor) -> Tensor:
+    """What runs on CUDA, here with the form for processors."""
+    return _SplineLinear.apply(*inputs, GRID, DEGREE)
+
+
+def plain(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(spline_edges(x, low, scale, GRID, DEGREE).flatten(-2), weight.flatten(1))
+
+
+def test_on_a_processor_it_is_the_edges_and_a_product():
+    x, low, scale, weight = tensors()
+    for rows in (x, x[0], x[:0], x.view(3, 3, 3)):
+        ours = spline_linear(rows, low, scale, weight, GRID, DEGREE)
+        torch.testing.assert_close(ours, plain(rows, low, scale, weight), atol=0, rtol=0)
+
+
+def test_operator_and_its_gradients_are_the_edges_and_a_product():
+    x, low, scale, weight = tensors()
+    x.requires_grad_(), weight.requires_grad_()
+    ours, theirs = operator(x, low, scale, weight), plain(x, low, scale, weight)
+    torch.testing.assert_close(ours, theirs)
+    g = torch.randn_like(ours)
+    torch.testing.assert_close(torch.autograd.grad(ours, (x, weight), g), torch.autograd.grad(theirs, (x, weight), g))
+    assert torch.autograd.gradgradcheck(lambda x, weight: operator(x, low, scale, weight), (x, weight))
+
+
+def test_members_of_a_stack_have_layers_of_their_own():
+    x, low, scale, weight = tensors(4)
+    x.requires_grad_(), weight.requires_grad_()
+    together = torch.vmap(operator)(x, low, scale, weight)
+    one = torch.stack([plain(*t) for t in zip(x, low, scale, weight, strict=True)])
+    torch.testing.assert_close(together, one)
+    slopes = [torch.autograd.grad(y.square().sum(), (x, weight)) for y in (together, one)]
+    torch.testing.assert_close(*slopes)
+    shared = torch.vmap(operator, in_dims=(1, None, None, None), out_dims=1)(x, low[0], scale[0], weight[0])
+    torch.testing.assert_close(shared, plain(x, low[0], scale[0], weight[0]))
+
+
+def test_the_operators_are_well_formed():
+    for members in ((), (2,)):
+        inputs = (*tensors(*members), GRID, DEGREE)
+        torch.library.opcheck(torch.ops.lamina.spline_linear.default, inputs)
+        g = torch.ones(*members, 9, 2, dtype=torch.float64)
+        torch.library.opcheck(torch.ops.lamina.spline_linear_backward.default, (g, *inputs))
