@@ -145,7 +145,8 @@ def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, T
     return place, cell, u.sub_(cell)
 
 
-def _forward(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+def tiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+    """What `spline_edges` computes, a tile of rows at a time: the form of the operator on a processor."""
     edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1])
     flat = edges.view(-1, *edges.shape[-2:])
     flat[:, 0] = F.silu(x).reshape(flat[:, 0].shape)
@@ -173,7 +174,7 @@ def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degre
     return inside.add_(torch.ops.aten.silu_backward(g[:, 0].reshape(x.shape), x))
 
 
-_LIBRARY.impl("spline_edges", _forward, "CPU")
+_LIBRARY.impl("spline_edges", tiled_edges, "CPU")
 _LIBRARY.impl("spline_edges_backward", _backward, "CPU")
 
 
