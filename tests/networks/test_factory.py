@@ -30,9 +30,9 @@ def test_options_reach_layer_and_stack():
 
 @pytest.mark.parametrize("name", table_networks())
 def test_solved_sizes_make_the_same_network(name):
-    sizes = sizes_for(name, **SHAPE, params=900, categories=(3, 4))
+    sizes = sizes_for(name, **SHAPE, params=5_000, categories=(3, 4))
     network = create(name, **SHAPE, categories=(3, 4), **sizes)
-    assert count_params(network) == count_params(create(name, **SHAPE, categories=(3, 4), params=900))
+    assert count_params(network) == count_params(create(name, **SHAPE, categories=(3, 4), params=5_000))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_rule_is_not_a_network(monkeypatch):
 
     rule = catalog.System("backprop", "rule", "any", "", "", "lamina.rules.backprop", "Backprop")
     monkeypatch.setattr("lamina.networks.factory.find", lambda name: rule)
-    with pytest.raises(LaminaError, match=r"system 'backprop' is a rule; networks for tables: bilinear, "):
+    with pytest.raises(LaminaError, match=r"system 'backprop' is a rule; networks for tables: activations, "):
         create("backprop", **SHAPE)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lamina.catalog import table_networks
+from lamina.catalog import STANDARD, table_networks
 from lamina.errors import LaminaError
 from lamina.networks import count_params, create, flops, solve_width
 
@@ -30,8 +30,15 @@ def test_a_budget_below_the_smallest_network_says_its_size():
 @pytest.mark.parametrize("params", [500, 700, 1_500, 12_345, 100_000])
 @pytest.mark.parametrize("in_features", [4, 13])
 def test_every_network_meets_small_and_large_budgets(name, params, in_features):
-    found = count_params(create(name, in_features=in_features, out_features=3, params=params))
-    assert abs(found - params) <= 0.05 * params
+    sizes = {"in_features": in_features, "out_features": 3}
+    smallest = count_params(create(name, **sizes, width=1))
+    if smallest > 1.05 * params:
+        assert name not in STANDARD
+        with pytest.raises(LaminaError, match=rf"smallest network has {smallest} parameters"):
+            create(name, **sizes, params=params)
+        return
+    found = count_params(create(name, **sizes, params=params))
+    assert abs(found - params) <= max(0.05 * params, smallest - params)
 
 
 def test_counting_allocates_nothing_and_draws_no_random_numbers():
