@@ -34,7 +34,7 @@ from lamina.networks.size import count_params
 
 RESULTS = Path(__file__).parent / "results" / "layers.json"
 SHAPES = tuple(itertools.product((256, 4_096), (64, 256)))
-SECONDS = 4.0  # of all rounds of a comparison, where three rounds do not take longer
+SECONDS = 2.0  # of all rounds of a comparison, where three rounds do not take longer
 Make = Callable[[int], nn.Module]
 
 

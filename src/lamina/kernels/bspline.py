@@ -111,30 +111,29 @@ def _pieces(degree: int, derivative: int, dtype: torch.dtype) -> Tensor:
     return torch.tensor([[*row, *[0.0] * width][:width] for row in rows], dtype=dtype)
 
 
-def _tiles(t: Tensor, cell: Tensor, grid: int, pieces: Tensor) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Parts of the rows with the pieces there, ``(degree + 1, rows, features)``, and two buffers of the grid's size.
+def _tiles(t: Tensor, cell: Tensor, grid: int, pieces: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Parts of the rows of a matrix, each with tensors ``(functions, numbers of the part)``.
 
-    The first buffer ``(rows, grid, features)`` is 1 at the interval of a number and 0 elsewhere.
+    They are the pieces there, one of the grid's size that is 1 at the interval of a number and 0 elsewhere, and two of
+    any values: of as many functions as there are splines, and of the grid's size. Numbers stand last, because loops
+    over a handful are slow.
     """
     rows, features = t.shape
     count, order = pieces.shape
-    size = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
-    memory = scratch(t, (count + order + 2 * grid) * size * features)
+    sizes = [order, count, grid, grid + count - 1, grid]
+    tile = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
+    memory = scratch(t, sum(sizes) * tile * features)
     intervals = torch.arange(grid, dtype=t.dtype).unsqueeze(-1)
-    for start in range(0, rows, size):
-        part = slice(start, min(rows, start + size))
+    for start in range(0, rows, tile):
+        part = slice(start, min(rows, start + tile))
         n = (part.stop - start) * features
-        powers, values, *grids = memory[: (count + order + 2 * grid) * n].split(
-            [order * n, count * n, grid * n, grid * n]
-        )
-        powers = powers.view(order, n)
+        powers, values, here, *others = memory[: sum(sizes) * n].view(-1, n).split(sizes)
         powers[0] = 1
         for q in range(1, order):
             torch.mul(powers[q - 1], t[part].view(-1), out=powers[q])
-        torch.mm(pieces, powers, out=values.view(count, n))
-        here, other = (buffer.view(-1, grid, features) for buffer in grids)
-        torch.eq(cell[part].unsqueeze(-2), intervals, out=here)
-        yield part, values.view(count, -1, 1, features), here, other
+        torch.mm(pieces, powers, out=values)
+        torch.eq(cell[part].view(-1), intervals, out=here)
+        yield part, [values, here, *others]
 
 
 def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -151,12 +150,12 @@ def tiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -
     flat = edges.view(-1, *edges.shape[-2:])
     flat[:, 0] = F.silu(x).reshape(flat[:, 0].shape)
     _, cell, t = _places(x, low, scale, grid)
-    for part, values, here, _ in _tiles(t, cell, grid, _pieces(degree, 0, x.dtype)):
-        splines = flat[part, 1:]
-        splines[:, grid:] = 0
-        torch.mul(here, values[0], out=splines[:, :grid])
+    for part, (values, here, splines, _) in _tiles(t, cell, grid, _pieces(degree, 0, x.dtype)):
+        splines[grid:] = 0
+        torch.mul(here, values[0], out=splines[:grid])
         for j in range(1, degree + 1):
-            splines[:, j : j + grid].addcmul_(here, values[j])
+            splines[j : j + grid].addcmul_(here, values[j])
+        flat[part, 1:] = splines.view(grid + degree, -1, x.shape[-1]).transpose(0, 1)
     return edges
 
 
@@ -164,12 +163,12 @@ def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degre
     place, cell, t = _places(x, low, scale, grid)
     g = g.reshape(-1, grid + degree + 1, x.shape[-1])
     gradient = torch.empty_like(t)
-    for part, slopes, here, total in _tiles(t, cell, grid, _pieces(degree, 1, x.dtype)):
-        splines = g[part, 1:]
-        torch.mul(splines[:, :grid], slopes[0], out=total)
+    for part, (slopes, here, splines, total) in _tiles(t, cell, grid, _pieces(degree, 1, x.dtype)):
+        splines.view(grid + degree, -1, x.shape[-1]).copy_(g[part, 1:].transpose(0, 1))
+        torch.mul(splines[:grid], slopes[0], out=total)
         for j in range(1, degree + 1):
-            total.addcmul_(splines[:, j : j + grid], slopes[j])
-        torch.sum(total.mul_(here), 1, out=gradient[part])
+            total.addcmul_(splines[j : j + grid], slopes[j])
+        torch.sum(total.mul_(here), 0, out=gradient[part].view(-1))
     inside = torch.ops.aten.hardtanh_backward(gradient.view_as(place), place, 0, grid).mul_(scale)
     return inside.add_(torch.ops.aten.silu_backward(g[:, 0].reshape(x.shape), x))
 
