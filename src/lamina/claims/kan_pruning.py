@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lamina.claims._lbfgs import minimise
 from lamina.evidence import Arm, Scale, Target
@@ -16,7 +18,7 @@ ERROR = "relative RMSE before pruning"
 THRESHOLD, PENALTY = 0.1, 0.03
 
 
-def network(in_features: int, out_features: int) -> nn.Module:
+def network(in_features: int, out_features: int) -> KAN:
     """Five hidden nodes where one is enough."""
     return KAN([in_features, 5, out_features], grid=3, limit=1.0)
 
@@ -40,11 +42,11 @@ def pruning(arm: Arm, seed: int, scale: Scale) -> dict[str, float]:
     x = torch.rand(500, 2, generator=generator, dtype=torch.float64) * 2 - 1
     y = torch.exp(torch.sin(np.pi * x[:, :1]) + x[:, 1:] ** 2)
     y = (y - y.mean()) / y.std()
-    whole = arm(2, 1, seed=seed).double()
+    whole = cast(KAN, arm(2, 1, seed=seed).double())
     train(whole, x, y, steps=scale.pick(quick=100, full=200))
     with torch.no_grad():
         error = (whole(x) - y).square().mean().sqrt()
-    small = whole.prune(x, threshold=THRESHOLD)  # pyright: ignore[reportCallIssue]
+    small = whole.prune(x, threshold=THRESHOLD)
     train(small, x, y, steps=scale.pick(quick=50, full=100))
     return {NODES: float(small.prune(x, threshold=THRESHOLD).sizes[1]), ERROR: float(error)}
 

@@ -1,5 +1,5 @@
 """A whole spline layer on CUDA: no spline is ever in memory, each is computed where a product takes it up."""
-# pyright: reportMissingImports=false, reportArgumentType=false, reportGeneralTypeIssues=false, reportCallIssue=false
+# pyright: reportMissingImports=false, reportArgumentType=false, reportGeneralTypeIssues=false, reportCallIssue=false, reportIndexIssue=false
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """A narrow perceptron on CUDA: a program takes a tile of rows through all layers, activations never leave the chip."""
-# pyright: reportMissingImports=false, reportArgumentType=false, reportCallIssue=false
+# pyright: reportMissingImports=false, reportArgumentType=false, reportCallIssue=false, reportIndexIssue=false
 
 from __future__ import annotations
 
