@@ -144,7 +144,7 @@ def test_the_report_is_written_again_alone_and_for_several_studies(run, tmp_path
 def test_list_show_and_data(run):
     code, out, _ = run("list", "--json")
     assert [s["name"] for s in json.loads(out)] == list(catalog.systems())
-    assert [s["name"] for s in json.loads(run("list", "res", "--json")[1])] == ["resnet"]
+    assert [s["name"] for s in json.loads(run("list", "resn", "--json")[1])] == ["resnet"]
     assert {s["kind"] for s in json.loads(run("list", "--kind=layer", "--json")[1])} == {"layer"}
     assert all(name in run("list")[1] for name in catalog.systems())
     code, out, _ = run("show", "kan")
@@ -343,7 +343,7 @@ def test_reproduce_prints_the_findings_and_writes_the_evidence(run, tmp_path):
     ("arguments", "message"),
     [
         (["reproduce", "prelu_xr"], "claim 'prelu_xr' is not known; the closest are: prelu_xor"),
-        (["reproduce", ","], "',' names no claim; there are batch_norm_depth, bilinear"),
+        (["reproduce", ","], "',' names no claim; there are activations, activator"),
         (["reproduce", "kan", "--seeds=ten"], "--seeds is 'ten', it has to be a number such as 5 or a range"),
         (["reproduce", "kan", "--seeds=5-3"], "--seeds is '5-3'"),
         (["reproduce", "kan", "--seeds=0"], "seeds is 0"),

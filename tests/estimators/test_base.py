@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lamina import NetworkClassifier, NetworkRegressor
-from lamina.catalog import table_networks
+from lamina.catalog import STANDARD
 from lamina.errors import LaminaError
 from lamina.estimators.rows import gather
 
@@ -23,7 +23,7 @@ FRAME = pl.DataFrame(X, schema=[f"x{i}" for i in range(5)])
 SHORT = {"steps": 40, "params": 2000, "learning_rate": 4e-3, "random_state": 0}
 
 
-@pytest.mark.parametrize("network", table_networks())
+@pytest.mark.parametrize("network", STANDARD)  # the kit sees to the others
 def test_every_network_for_tables_learns(network):
     classifier = NetworkClassifier(network, **SHORT | {"params": 5000, "members": 2}).fit(X, LABELS)
     assert classifier.score(X, LABELS) > 0.8

@@ -8,6 +8,8 @@ from pathlib import Path
 import lamina
 
 CODE = """
+import inspect
+
 import jaxtyping
 
 hook = jaxtyping.install_import_hook(["lamina.layers", "lamina.networks"], "beartype.beartype")
@@ -16,12 +18,14 @@ from lamina.catalog import systems, table_networks
 from lamina.networks import create
 
 for name in table_networks():
-    network = create(name, in_features=5, out_features=2, params=900, categories=(3, 4), dropout=0.1)
+    network = create(name, in_features=5, out_features=2, width=4, categories=(3, 4), dropout=0.1)
     for mode in (True, False):
         network.train(mode)(torch.rand(6, 5)).sum().backward()
 for system in systems().values():
     if system.kind == "layer":
-        system.load()(4, 3)(torch.rand(2, 6, 4))
+        cls = system.load()
+        tokens = {"tokens": 6} if "tokens" in inspect.signature(cls).parameters else {}
+        cls(4, 3, **tokens)(torch.rand(2, 6, 4))
 from lamina.layers import KANLinear
 try:
     KANLinear(4, 3)([[1.0, 2.0, 3.0, 4.0]])

@@ -156,6 +156,8 @@ def broken_off():
         run(checkpoint=path, progress=stop)
     except Halfway:
         pass
+    if ranks.world > 1:  # the first process alone writes the checkpoint, and may still be at it
+        torch.distributed.barrier()
     return run(checkpoint=path)
 
 

@@ -38,7 +38,7 @@ def prediction(arm: Arm, seed: int, scale: Scale) -> dict[str, float]:
     y = torch.from_numpy(series[at + AHEAD].astype(np.float32))
     train, validation = np.arange(rows), np.arange(rows, rows + 500)
     members = [Member(Setting(rate, weight_decay=0.0, dropout=0.0), seed, train, validation) for rate in RATES]
-    recipe = Recipe(steps=scale.pick(quick=200, full=500), batch_size=128)
+    recipe = Recipe(steps=scale.pick(quick=200, full=500), batch_size=128, patience=1.0)
     fitted = arm.fit([arm(4, 1, seed=seed) for _ in RATES], x, y, members=members, recipe=recipe, seed=seed)
     best = min(range(len(RATES)), key=lambda i: fitted.traces[i].loss)
     test = slice(rows + 500, rows + 1_500)

@@ -178,6 +178,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
             if rank:
                 warnings.simplefilter("ignore")
             yield _current.get()
+        dist.barrier()  # a process that leaves early can take the threads of the others' connections down
     except BaseException:
         if _failed_first(store, rank):
             raise
