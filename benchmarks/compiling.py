@@ -32,10 +32,13 @@ def measure(name: str, members: int, rows: int, columns: int, repeats: int) -> d
     networks = [create(name, in_features=columns, out_features=2, params=20_000, seed=i) for i in range(members)]
     fleet = Fleet(networks)
     x, y = torch.randn(members, rows, columns), torch.randint(0, 2, (members, rows))
+    noises = [Noise([(i,) for i in range(members)], fleet.device) for _ in range(2)]
     programs = [
-        Program(fleet, fleet.parameters, x, y, None, Noise([(i,) for i in range(members)], fleet.device), compile=on)
-        for on in (False, True)
+        Program(fleet, fleet.parameters, x, y, None, noise, compile=on)
+        for on, noise in zip((False, True), noises, strict=True)
     ]
+    for noise in noises:
+        noise.begin(0)
     start = time.perf_counter()
     programs[1](fleet.parameters, fleet.buffers, x, y, None)
     seconds = time.perf_counter() - start

@@ -69,14 +69,22 @@ class Formula:
                 raise LaminaError(f"formula {self.name!r} has more than arithmetic of its variables: {self.text!r}")
         return np.asarray(eval(compile(tree, self.name, "eval"), {"__builtins__": {}}, known), dtype=float)
 
+    @property
+    def target(self) -> str:
+        """The name of the column that the formula gives."""
+        return self.output if self.output not in self.ranges else f"{self.output}_out"
+
+    def load(self) -> pl.DataFrame:
+        """The table that stands for the formula as a data set."""
+        return self.sample()
+
     def sample(self, rows: int = ROWS, seed: int = 0) -> pl.DataFrame:
         """A table of the variables, drawn evenly from their ranges, and of the output as its last column."""
         import polars as pl
 
         rng = np.random.default_rng(seed)
         columns = {name: rng.uniform(low, high, rows) for name, (low, high) in self.ranges.items()}
-        output = self.output if self.output not in columns else f"{self.output}_out"
-        return pl.DataFrame({**columns, output: self.evaluate(columns)})
+        return pl.DataFrame({**columns, self.target: self.evaluate(columns)})
 
 
 @cache

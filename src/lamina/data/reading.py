@@ -16,7 +16,7 @@ import polars as pl
 
 from lamina.data.bundled import BUNDLED, Bundled
 from lamina.data.cells import typed
-from lamina.data.feynman import PREFIX, feynman
+from lamina.data.feynman import PREFIX, Formula, feynman
 from lamina.errors import LaminaError, closest
 
 __all__ = ["BUNDLED", "FORMATS", "Bundled", "read_table"]
@@ -39,13 +39,18 @@ def read_table(source: Any) -> pl.DataFrame:
     Raises:
         LaminaError: there is no such file or data set, or it holds no table or no rows.
     """
-    if isinstance(source, str) and source in BUNDLED:
-        return BUNDLED[source].load()
-    if isinstance(source, str) and source.startswith(PREFIX):
-        return feynman(source.removeprefix(PREFIX)).sample()
+    if known := named(source):
+        return known.load()
     if isinstance(source, (str, Path)):
         return _read_file(Path(source))
     return _from_frame(source)
+
+
+def named(source: Any) -> Bundled | Formula | None:
+    """The bundled data set or the formula that `source` is the name of, if it is one."""
+    if not isinstance(source, str):
+        return None
+    return feynman(source.removeprefix(PREFIX)) if source.startswith(PREFIX) else BUNDLED.get(source)
 
 
 def _read_file(path: Path) -> pl.DataFrame:

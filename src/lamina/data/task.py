@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lamina.data.bundled import BUNDLED
 from lamina.data.caution import cautions
 from lamina.data.encoder import ordinal
 from lamina.data.feynman import PREFIX
-from lamina.data.reading import read_table
+from lamina.data.reading import named, read_table
 from lamina.data.schema import Schema, infer_schema
 from lamina.data.splits import FOLDS
 from lamina.data.target import Target, infer_target, target_values
@@ -132,10 +131,8 @@ def _metric(target: Target, y: np.ndarray, name: str | None) -> tuple[Metric, li
 
 
 def _target_column(frame: pl.DataFrame, source: Any, target: str | None) -> str:
-    if target is None and isinstance(source, str) and source in BUNDLED:
-        return BUNDLED[source].target
-    if target is None and isinstance(source, str) and source.startswith(PREFIX):
-        return frame.columns[-1]
+    if target is None and (known := named(source)):
+        return known.target
     if target is None:
         columns = ", ".join(frame.columns[:20]) + (" ..." if frame.width > 20 else "")
         last = frame.columns[-1]

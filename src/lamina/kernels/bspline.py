@@ -76,7 +76,7 @@ def spline_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) 
 def plain_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
     """What `spline_edges` computes, in plain operations."""
     u = ((x - low) * scale).clamp(0, grid)
-    return torch.cat([F.silu(x).unsqueeze(-2), bspline(_distances(u, grid, degree), degree)], dim=-2)
+    return torch.cat([F.silu(x).unsqueeze(-2), bspline(distances(u, grid, degree), degree)], dim=-2)
 
 
 def _terms(degree: int) -> list[tuple[float, float]]:
@@ -87,7 +87,8 @@ def _terms(degree: int) -> list[tuple[float, float]]:
     ]
 
 
-def _distances(u: Tensor, grid: int, degree: int) -> Tensor:
+def distances(u: Tensor, grid: int, degree: int) -> Tensor:
+    """In intervals, from places ``(*, features)`` to the centres of all B-splines, ``(*, splines, features)``."""
     centres = torch.arange(grid + degree, device=u.device, dtype=u.dtype) - (degree - 1) / 2
     return u.unsqueeze(-2) - centres.unsqueeze(-1)
 
@@ -221,7 +222,7 @@ class _SplineEdges(torch.autograd.Function):
 def plain_edges_backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
     """The derivative of `plain_edges` times `g`, to be differentiated again: a spline's slope is that of two lower."""
     place = (x - low) * scale
-    v = _distances(place.clamp(0, grid), grid, degree)
+    v = distances(place.clamp(0, grid), grid, degree)
     slopes = bspline(v + 0.5, degree - 1) - bspline(v - 0.5, degree - 1)
     inside = ((place > 0) & (place < grid)).to(x.dtype)
     sigmoid = x.sigmoid()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from lamina.kernels import has_triton
 from lamina.kernels.scratch import scratch
 
 # Numbers of a tile's activations for each thread, all layers that are kept together: two megabytes in single precision.
@@ -64,7 +64,7 @@ def _has_operator(x: Tensor, weights: Sequence[Tensor]) -> bool:
     if x.is_cpu:
         return math.prod(x.shape[:-1]) * widest >= _LEAST
     narrow = x.is_cuda and x.dtype == torch.float32 and widest <= _WIDEST_ON_CUDA
-    return narrow and importlib.util.find_spec("triton") is not None
+    return narrow and has_triton()
 
 
 def _tiles(x: Tensor, sizes: list[int]) -> Iterator[tuple[tuple[slice, slice], list[Tensor]]]:

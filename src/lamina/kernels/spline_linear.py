@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from lamina.kernels import has_triton
 from lamina.kernels.bspline import plain_edges_backward, spline_edges
 
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
@@ -54,7 +54,7 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
 def _has_kernel(x: Tensor) -> bool:
     single = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    return single and importlib.util.find_spec("triton") is not None
+    return single and has_triton()
 
 
 def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:

@@ -13,24 +13,24 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lamina.kernels.bspline import bspline
+from lamina.kernels.bspline import bspline, distances
 
 Basis = Callable[[Tensor, int, int], Tensor]
 
 
 def _spline(u: Tensor, grid: int, degree: int) -> Tensor:
     """B-splines; beyond the grid they keep their values at its border."""
-    return bspline(_distances(u.clamp(0, grid), grid, degree), degree)
+    return bspline(distances(u.clamp(0, grid), grid, degree), degree)
 
 
 def _radial(u: Tensor, grid: int, degree: int) -> Tensor:
     r"""Gaussians ``exp(-v^2)`` of the distance to their centres in intervals (Li 2024, arXiv:2405.06721)."""
-    return (-_distances(u.clamp(0, grid), grid, degree).square()).exp()
+    return (-distances(u.clamp(0, grid), grid, degree).square()).exp()
 
 
 def _wavelet(u: Tensor, grid: int, degree: int) -> Tensor:
     r"""Mexican hats ``(1 - v^2) exp(-v^2 / 2)`` (Bozorgasl and Chen 2024, arXiv:2405.12832)."""
-    square = _distances(u.clamp(0, grid), grid, degree).square()
+    square = distances(u.clamp(0, grid), grid, degree).square()
     return (1 - square) * (-square / 2).exp()
 
 
@@ -39,7 +39,7 @@ def _relu(u: Tensor, grid: int, degree: int) -> Tensor:
 
     Qiu et al. 2024, arXiv:2406.02075.
     """
-    return (1 - (_distances(u.clamp(0, grid), grid, degree) * (2 / (degree + 1))).square()).relu().square()
+    return (1 - (distances(u.clamp(0, grid), grid, degree) * (2 / (degree + 1))).square()).relu().square()
 
 
 def _chebyshev(u: Tensor, grid: int, degree: int) -> Tensor:
@@ -84,12 +84,6 @@ BASES: dict[str, Basis] = {
 def _symmetric(u: Tensor, grid: int) -> Tensor:
     """The grid as [-1, 1]."""
     return u * (2 / grid) - 1
-
-
-def _distances(u: Tensor, grid: int, degree: int) -> Tensor:
-    """In intervals, to the centres of the B-splines."""
-    centres = torch.arange(grid + degree, device=u.device, dtype=u.dtype) - (degree - 1) / 2
-    return u.unsqueeze(-2) - centres.unsqueeze(-1)
 
 
 def _chebyshev_of(t: Tensor, count: int) -> Tensor:

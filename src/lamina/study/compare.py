@@ -19,7 +19,7 @@ from lamina.data.task import Task, make_task
 from lamina.errors import LaminaError, unknown
 from lamina.model import Blueprint
 from lamina.study import rivals as rival_catalogue
-from lamina.study.question import FILE, Question
+from lamina.study.question import COMPILE, FILE, Question
 from lamina.study.store import Store
 from lamina.study.study import Study
 from lamina.study.summary import summarise
@@ -115,7 +115,7 @@ def compare(
         ignore=tuple(ignore),
         quick=quick,
         racing=racing,
-        compile={None: "auto", True: "on", False: "off"}[compile],
+        compile=next(name for name, value in COMPILE.items() if value is compile),
         target=whole_task.target.name,
         task=whole_task.kind,
         metric=whole_task.metric.name,

@@ -13,7 +13,7 @@ import torch
 from lamina import networks
 from lamina.fold import Fold
 from lamina.model import Blueprint, left_of, train_members
-from lamina.study.question import Question
+from lamina.study.question import COMPILE, Question
 from lamina.study.store import Outcome, Trial
 from lamina.training import Recipe, Trace, draw_settings
 
@@ -68,7 +68,7 @@ class NetworkContender:
             recipe=Recipe(
                 steps=question.steps or None,
                 racing=question.racing,
-                compile={"auto": None, "on": True, "off": False}[question.compile],
+                compile=COMPILE[question.compile],
             ),
             device=self.device,
             memory=None if self.memory is None else left_of(self.memory, fold),

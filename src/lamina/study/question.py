@@ -13,6 +13,7 @@ from lamina.errors import LaminaError
 from lamina.files import write_text
 
 FILE = "study.toml"
+COMPILE = {"auto": None, "on": True, "off": False}
 
 
 @dataclass(frozen=True)
