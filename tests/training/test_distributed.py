@@ -179,7 +179,8 @@ with joined("cpu") as ranks:
         deadline = time.monotonic() + (-1 if ranks.rank else 1000)
         found |= {"late": caught(run, deadline=deadline), "differ": caught(run, seed=ranks.rank)}
         found |= {"memory": ranks.memory("cpu")}
-    (folder / f"{ranks.world}-{ranks.rank}.json").write_text(json.dumps(found))
+found["threads"] = [name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")]
+(folder / f"{ranks.world}-{ranks.rank}.json").write_text(json.dumps(found))
 """
 
 
@@ -236,6 +237,11 @@ def test_processes_that_would_train_different_networks_are_stopped(trained):
 def test_processes_agree_on_their_memory(trained):
     one, other = (found["memory"] for found in trained[1:])
     assert one == other > 0
+
+
+def test_no_thread_of_the_group_outlives_it(trained):
+    """One that did would now and then abort the process at its end."""
+    assert [name for found in trained for name in found["threads"] if "gloo" in name] == []
 
 
 def validation(folder: Path) -> list[float]:

@@ -47,10 +47,13 @@ def check_fleet_noise(subject: Subject) -> None:
 
 
 def _repeatable(network: nn.Module) -> nn.Module:
-    """The network in training mode or, if that is random without dropout, in evaluation mode."""
+    """The network in training mode or, if that draws random numbers without dropout, in evaluation mode."""
     network.train()
-    x = rows(ROWS, IN, dtype=next(network.parameters()).dtype)
-    if not torch.equal(network(x), network(x)):
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        network(rows(ROWS, IN, dtype=next(network.parameters()).dtype))
+        draws = not torch.equal(before, torch.get_rng_state())
+    if draws:
         network.eval()
         network.train = lambda mode=True: network  # pyright: ignore[reportAttributeAccessIssue]
     return network
