@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from numpy.polynomial import Polynomial
 from torch import Tensor
-
-from lamina.kernels.scratch import scratch
 
 # Numbers of a tile: what is computed at a time, small enough for a core's own cache with all its splines.
 _TILE = 16_384
@@ -112,29 +111,57 @@ def _pieces(degree: int, derivative: int, dtype: torch.dtype) -> Tensor:
     return torch.tensor([[*row, *[0.0] * width][:width] for row in rows], dtype=dtype)
 
 
-def _tiles(t: Tensor, cell: Tensor, grid: int, pieces: Tensor) -> Iterator[tuple[slice, list[Tensor]]]:
-    """Parts of the rows of a matrix, each with tensors ``(functions, numbers of the part)``.
+class _Tile(NamedTuple):
+    """Memory for the splines of some numbers; the numbers stand last, because loops over a handful are slow.
 
-    They are the pieces there, one of the grid's size that is 1 at the interval of a number and 0 elsewhere, and two of
-    any values: of as many functions as there are splines, and of the grid's size. Numbers stand last, because loops
-    over a handful are slow.
+    Its views are made once: to make them costs as much as the arithmetic of a small tile.
     """
+
+    powers: Tensor  # (degree + 1, numbers) of the place in an interval
+    power: tuple[Tensor, ...]
+    values: Tensor  # (degree + 1, numbers) of the splines over that interval, or their slopes
+    value: tuple[Tensor, ...]
+    here: Tensor  # (grid, numbers), 1 at the interval of a number and 0 elsewhere
+    total: Tensor  # (grid, numbers)
+    windows: tuple[Tensor, ...]  # (grid, numbers) of all splines, from the j-th on
+    rest: Tensor  # (degree, numbers), those beyond the first window
+    rows: Tensor  # (rows, splines, features), all splines
+
+
+@lru_cache(maxsize=8)  # a layer has two: of whole tiles and of the last rows
+def _tile(thread: int, rows: int, features: int, grid: int, degree: int, dtype: torch.dtype) -> _Tile:
+    """Of the given thread alone, which keeps it: new memory costs more than arithmetic."""
+    n, order = rows * features, degree + 1
+    with torch.inference_mode(False):  # memory that was made in this mode cannot be written to outside of it
+        memory = torch.empty(2 * order + 3 * grid + degree, n, dtype=dtype)
+    powers, values, here, total, splines = memory.split([order, order, grid, grid, grid + degree])
+    powers[0] = 1
+    windows = tuple(splines[j : j + grid] for j in range(order))
+    by_row = splines.view(grid + degree, rows, features).transpose(0, 1)
+    return _Tile(powers, tuple(powers), values, tuple(values), here, total, windows, splines[grid:], by_row)
+
+
+def _tiles(t: Tensor, cell: Tensor, grid: int, degree: int, derivative: int) -> Iterator[tuple[slice, _Tile]]:
+    """Parts of the rows of a matrix, each with the values there of the splines that are not zero."""
+    pieces = _pieces(degree, derivative, t.dtype)
+    intervals = _intervals(grid, t.dtype)
     rows, features = t.shape
-    count, order = pieces.shape
-    sizes = [order, count, grid, grid + count - 1, grid]
-    tile = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
-    memory = scratch(t, sum(sizes) * tile * features)
-    intervals = torch.arange(grid, dtype=t.dtype).unsqueeze(-1)
-    for start in range(0, rows, tile):
-        part = slice(start, min(rows, start + tile))
-        n = (part.stop - start) * features
-        powers, values, here, *others = memory[: sum(sizes) * n].view(-1, n).split(sizes)
-        powers[0] = 1
-        for q in range(1, order):
-            torch.mul(powers[q - 1], t[part].view(-1), out=powers[q])
-        torch.mm(pieces, powers, out=values)
-        torch.eq(cell[part].view(-1), intervals, out=here)
-        yield part, [values, here, *others]
+    size = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
+    for start in range(0, rows, size):
+        part = slice(start, min(rows, start + size))
+        tile = _tile(threading.get_ident(), part.stop - start, features, grid, degree, t.dtype)
+        first, *others = tile.power[1 : pieces.shape[1]]
+        first.copy_(t[part].view(-1))
+        for below, power in zip(tile.power[1:], others, strict=False):
+            torch.mul(below, first, out=power)
+        torch.mm(pieces, tile.powers[: pieces.shape[1]], out=tile.values)
+        torch.eq(cell[part].view(-1), intervals, out=tile.here)
+        yield part, tile
+
+
+@cache
+def _intervals(grid: int, dtype: torch.dtype) -> Tensor:
+    return torch.arange(grid, dtype=dtype).unsqueeze(-1)
 
 
 def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,14 +176,14 @@ def tiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -
     """What `spline_edges` computes, a tile of rows at a time: the form of the operator on a processor."""
     edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1])
     flat = edges.view(-1, *edges.shape[-2:])
-    flat[:, 0] = F.silu(x).reshape(flat[:, 0].shape)
+    torch.ops.aten.silu.out(x.reshape(-1, x.shape[-1]), out=flat[:, 0])
     _, cell, t = _places(x, low, scale, grid)
-    for part, (values, here, splines, _) in _tiles(t, cell, grid, _pieces(degree, 0, x.dtype)):
-        splines[grid:] = 0
-        torch.mul(here, values[0], out=splines[:grid])
-        for j in range(1, degree + 1):
-            splines[j : j + grid].addcmul_(here, values[j])
-        flat[part, 1:] = splines.view(grid + degree, -1, x.shape[-1]).transpose(0, 1)
+    for part, tile in _tiles(t, cell, grid, degree, 0):
+        tile.rest.zero_()
+        torch.mul(tile.here, tile.value[0], out=tile.windows[0])
+        for window, value in zip(tile.windows[1:], tile.value[1:], strict=True):
+            window.addcmul_(tile.here, value)
+        flat[part, 1:] = tile.rows
     return edges
 
 
@@ -164,12 +191,12 @@ def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degre
     place, cell, t = _places(x, low, scale, grid)
     g = g.reshape(-1, grid + degree + 1, x.shape[-1])
     gradient = torch.empty_like(t)
-    for part, (slopes, here, splines, total) in _tiles(t, cell, grid, _pieces(degree, 1, x.dtype)):
-        splines.view(grid + degree, -1, x.shape[-1]).copy_(g[part, 1:].transpose(0, 1))
-        torch.mul(splines[:grid], slopes[0], out=total)
-        for j in range(1, degree + 1):
-            total.addcmul_(splines[j : j + grid], slopes[j])
-        torch.sum(total.mul_(here), 0, out=gradient[part].view(-1))
+    for part, tile in _tiles(t, cell, grid, degree, 1):
+        tile.rows.copy_(g[part, 1:])
+        torch.mul(tile.windows[0], tile.value[0], out=tile.total)
+        for window, slope in zip(tile.windows[1:], tile.value[1:], strict=True):
+            tile.total.addcmul_(window, slope)
+        torch.sum(tile.total.mul_(tile.here), 0, out=gradient[part].view(-1))
     inside = torch.ops.aten.hardtanh_backward(gradient.view_as(place), place, 0, grid).mul_(scale)
     return inside.add_(torch.ops.aten.silu_backward(g[:, 0].reshape(x.shape), x))
 
