@@ -14,7 +14,7 @@ from numpy.polynomial import Polynomial
 from torch import Tensor
 
 # Numbers of a tile: what is computed at a time, small enough for a core's own cache with all its splines.
-_TILE = 16_384
+TILE = 16_384
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_edges(Tensor x, Tensor low, Tensor scale, int grid, int degree) -> Tensor")
 _LIBRARY.define("spline_edges_backward(Tensor g, Tensor x, Tensor low, Tensor scale, int grid, int degree) -> Tensor")
@@ -146,7 +146,7 @@ def _tiles(t: Tensor, cell: Tensor, grid: int, degree: int, derivative: int) -> 
     pieces = _pieces(degree, derivative, t.dtype)
     intervals = _intervals(grid, t.dtype)
     rows, features = t.shape
-    size = max(1, min(rows, _TILE * torch.get_num_threads() // max(1, features)))
+    size = max(1, min(rows, TILE * torch.get_num_threads() // max(1, features)))
     for start in range(0, rows, size):
         part = slice(start, min(rows, start + size))
         tile = _tile(threading.get_ident(), part.stop - start, features, grid, degree, t.dtype)
@@ -172,9 +172,11 @@ def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, T
     return place, cell, u.sub_(cell)
 
 
-def tiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+def tiled_edges(
+    x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int, out: Tensor | None = None
+) -> Tensor:
     """What `spline_edges` computes, a tile of rows at a time: the form of the operator on a processor."""
-    edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1])
+    edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1]) if out is None else out
     flat = edges.view(-1, *edges.shape[-2:])
     torch.ops.aten.silu.out(x.reshape(-1, x.shape[-1]), out=flat[:, 0])
     _, cell, t = _places(x, low, scale, grid)
@@ -187,7 +189,8 @@ def tiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -
     return edges
 
 
-def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+def tiled_edges_backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
+    """The derivative of `tiled_edges` times `g`."""
     place, cell, t = _places(x, low, scale, grid)
     g = g.reshape(-1, grid + degree + 1, x.shape[-1])
     gradient = torch.empty_like(t)
@@ -202,7 +205,7 @@ def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degre
 
 
 _LIBRARY.impl("spline_edges", tiled_edges, "CPU")
-_LIBRARY.impl("spline_edges_backward", _backward, "CPU")
+_LIBRARY.impl("spline_edges_backward", tiled_edges_backward, "CPU")
 
 
 @torch.library.register_fake("lamina::spline_edges", lib=_LIBRARY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from lamina.kernels import has_triton
-from lamina.kernels.bspline import plain_edges_backward, spline_edges
+from lamina.kernels.bspline import TILE, plain_edges_backward, spline_edges, tiled_edges, tiled_edges_backward
+from lamina.kernels.scratch import scratch
 
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_linear(Tensor x, Tensor low, Tensor scale, Tensor weight, int grid, int degree) -> Tensor")
@@ -26,10 +28,11 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
     .. math:: y_o = \sum_i \sum_{k=0}^{G+p} w_{oki}\, e_k(x_i)
 
-    with the :math:`e_k` of `lamina.kernels.bspline.spline_edges`. On CUDA, in single precision and where Triton is
-    installed, a kernel computes them where the product takes them up, and again in the backward pass: memory holds
-    inputs, weights and outputs alone. Elsewhere it is `spline_edges` and a matrix product. It can be differentiated as
-    often as the splines, by `x` and `weight`.
+    with the :math:`e_k` of `lamina.kernels.bspline.spline_edges`. Those of many rows never stand in memory: a processor
+    computes them for a part of the rows, within its cache, and again in the backward pass. On CUDA, in single precision
+    and where Triton is installed, a kernel computes them where the product takes them up. Few rows, `torch.compile` and
+    whatever else go through `spline_edges` and a matrix product. It can be differentiated as often as the splines, by
+    `x` and `weight`.
 
     Args:
         x: any numbers, ``(*, in_features)``.
@@ -46,15 +49,23 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
         Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756. Tiles that stay on the chip, computed again
         in the backward pass: Dao et al. 2022, FlashAttention, arXiv:2205.14135.
     """
-    if torch.compiler.is_compiling() or not x.is_cuda or not _has_kernel(x):
+    if torch.compiler.is_compiling() or not _has_operator(x):
         return F.linear(spline_edges(x, low, scale, grid, degree).flatten(-2), weight.flatten(1))
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return _SplineLinear.apply(rows, low, scale, weight, grid, degree).view(*x.shape[:-1], len(weight))
 
 
-def _has_kernel(x: Tensor) -> bool:
-    single = x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
-    return single and has_triton()
+def _has_operator(x: Tensor) -> bool:
+    if torch.is_autocast_enabled(x.device.type):
+        return False
+    if x.device.type == "cpu":
+        return x.numel() > _part(x.shape[-1]) * x.shape[-1]
+    return x.is_cuda and x.dtype == torch.float32 and has_triton()
+
+
+def _part(features: int) -> int:
+    """Rows that a processor computes at a time: with fewer than some hundred, it reads the weights too often."""
+    return max(256, TILE * torch.get_num_threads() // max(1, features))
 
 
 def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
@@ -62,17 +73,44 @@ def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Ten
     return spline_edges(x.contiguous(), low.unsqueeze(-2), scale.unsqueeze(-2), grid, degree).flatten(-2)
 
 
+def _parts(x: Tensor, functions: int, times: int) -> Iterator[tuple[slice, slice, tuple[Tensor, ...]]]:
+    """Members and rows to compute at a time, whole members where they have few rows, and memory for their edges."""
+    members, rows, features = x.shape
+    size = _part(features)
+    group = max(1, size // max(1, rows))
+    for m in range(0, members, group):
+        for r in range(0, rows, size):
+            shape = (times, min(members - m, group), min(rows - r, size), functions, features)
+            memory = scratch(x, math.prod(shape))[: math.prod(shape)].view(shape)
+            yield slice(m, m + group), slice(r, r + size), memory.unbind()
+
+
+def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]:
+    """Rows, grids and weights with one dimension for the members."""
+    return [t.reshape(-1, *t.shape[-2:]) for t in (x, low.unsqueeze(-2), scale.unsqueeze(-2), weight.flatten(-2))]
+
+
 def _forward(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int) -> Tensor:
-    return _edges(x, low, scale, grid, degree) @ weight.flatten(-2).mT
+    rows, low, scale, flat = _flat(x, low, scale, weight)
+    y = x.new_empty(*rows.shape[:2], weight.shape[-3])
+    for m, r, (edges,) in _parts(rows, weight.shape[-2], 1):
+        tiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
+        torch.bmm(edges.flatten(-2), flat[m].mT, out=y[m, r])
+    return y.view(*x.shape[:-1], -1)
 
 
 def _backward(
     g: Tensor, x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int
 ) -> tuple[Tensor, Tensor]:
-    place = low.unsqueeze(-2), scale.unsqueeze(-2)
-    back = (g @ weight.flatten(-2)).unflatten(-1, weight.shape[-2:])
-    by_weight = (g.mT @ _edges(x, low, scale, grid, degree)).view(weight.shape)
-    return torch.ops.lamina.spline_edges_backward(back, x, *place, grid, degree), by_weight
+    rows, low, scale, flat = _flat(x, low, scale, weight)
+    above = g.reshape(*rows.shape[:2], -1)
+    by_input, by_weight = torch.empty_like(rows), torch.zeros_like(flat)
+    for m, r, (edges, back) in _parts(rows, weight.shape[-2], 2):
+        tiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
+        by_weight[m].baddbmm_(above[m, r].mT, edges.flatten(-2))
+        torch.bmm(above[m, r], flat[m], out=back.flatten(-2))
+        by_input[m, r] = tiled_edges_backward(back, rows[m, r], low[m], scale[m], grid, degree)
+    return by_input.view(x.shape), by_weight.view(weight.shape)
 
 
 def _cuda_forward(*inputs: Any) -> Tensor:
