@@ -1,6 +1,6 @@
 """What a layer costs: forward and backward against a dense block of as many parameters, interleaved in one run.
 
-    python benchmarks/layers.py [eager] [compiled] [memory] [degree] [fleet] [hopfield] [--names kan,fan] [--repeats 30]
+    python benchmarks/layers.py [eager] [compiled] [limit] [memory] [degree] [fleet] [--names kan,fan] [--repeats 30]
 
 Every drop-in layer of the catalogue, and its peers where they can be imported: pykan (``pip install pykan``), and the
 repositories efficient-kan, fast-kan and hopfield-layers on the ``PYTHONPATH``. The block is ``Linear(n, h)``, SiLU,
@@ -146,6 +146,94 @@ def eager(names: list[str], repeats: int, *, compiled: bool = False) -> dict[str
     return found
 
 
+class Operations(TorchDispatchMode):
+    """Keeps every arithmetic operation with its arguments: products and sums, and functions of single numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole: list[Callable[[], Any]] = []
+        self.single: list[tuple[Any, tuple[Any, ...], dict[str, Any], int]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        found = func(*args, **kwargs)
+        results = [t for t in tree_leaves(found) if isinstance(t, Tensor)]
+        if func.namespace == "lamina":
+            self.whole.append(lambda: func(*args, **kwargs))
+        elif func.overloadpacket in COPIES or not results or not results[0].is_floating_point():
+            pass
+        elif torch.Tag.pointwise in func.tags:
+            self.single.append((func, args, kwargs, results[0].numel()))
+        elif func.overloadpacket in SUMS:
+            out = results[0].clone()
+            overload = {"": "out", "default": "out"}.get(func._overloadname, func._overloadname.replace("List", "_out"))
+            outs = func.overloadpacket.overloads()
+            overload = overload if overload in outs else next(o for o in outs if o.endswith("out"))
+            self.whole.append(lambda: getattr(func.overloadpacket, overload)(*args, **kwargs, out=out))
+        return found
+
+
+aten = torch.ops.aten
+COPIES = {aten.clone, aten.copy_, aten._to_copy, aten.fill_, aten.fill, aten.zeros_like, aten.ones_like}
+SUMS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.sum}
+TILE = 32_768  # numbers: some tensors of that size stay in the cache of a core
+
+
+def limit(names: list[str], repeats: int) -> dict[str, Any]:
+    """Each layer, one thread, against its own arithmetic alone.
+
+    That is all products and sums of forward and backward, into memory set aside, and its functions of single numbers
+    at the speed that they have in cache: no copies, no memory to find, no gradient tape, no calls.
+    """
+    found: dict[str, Any] = {}
+    torch.set_num_threads(1)
+    for (name, make), (batch, n) in itertools.product(layers().items(), SHAPES):
+        if names and name not in names:
+            continue
+        torch.manual_seed(0)
+        layer, x = make(n), torch.randn(batch, n)
+        step(layer, x)
+        layer.zero_grad()
+        with Operations() as seen:
+            step(layer, x)
+        rest = sum(numbers * cost(func, args, kwargs) for func, args, kwargs, numbers in seen.single)
+
+        def products(calls: list[Callable[[], Any]] = seen.whole) -> None:
+            with torch.no_grad():
+                for call in calls:
+                    call()
+
+        runs = timed({"layer": lambda m=layer, x=x: step(m, x), "products": products}, repeats)
+        key = f"{batch} x {n}"
+        found.setdefault(name, {})[key] = ratio(runs["layer"], [t + 1e3 * rest for t in runs["products"]]) | {
+            "limit ms": round(statistics.median(runs["products"]) + 1e3 * rest, 3)
+        }
+        print(name, key, found[name][key], flush=True)
+    return found
+
+
+COSTS: dict[tuple[Any, ...], float] = {}
+
+
+def cost(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    """Seconds for a number of a function of single numbers, in cache, without the call."""
+    plain = tuple("tensor" if isinstance(a, Tensor) and a.dim() else a for a in args)
+    key = (func, repr(plain), repr(kwargs))
+    if key not in COSTS:
+
+        def took(numbers: int) -> float:
+            tiles = [torch.rand(numbers).to(a.dtype) if isinstance(a, Tensor) and a.dim() else a for a in args]
+            times = []
+            for _ in range(20):
+                start = time.perf_counter()
+                func(*tiles, **kwargs)
+                times.append(time.perf_counter() - start)
+            return statistics.median(times)
+
+        COSTS[key] = max(0.0, took(TILE) - took(1)) / TILE
+    return COSTS[key]
+
+
 def memory(names: list[str], _: int) -> dict[str, Any]:
     """The largest extra memory of a step over that of the block's."""
     found: dict[str, Any] = {}
@@ -241,6 +329,7 @@ def fleet(names: list[str], repeats: int) -> dict[str, Any]:
 PARTS: dict[str, Callable[[list[str], int], dict[str, Any]]] = {
     "eager": eager,
     "compiled": lambda names, repeats: eager(names or ["kan"], repeats, compiled=True),
+    "limit": limit,
     "memory": memory,
     "degree": degree,
     "fleet": fleet,

@@ -166,15 +166,13 @@ def _intervals(grid: int, dtype: torch.dtype) -> Tensor:
 
 def _places(x: Tensor, low: Tensor, scale: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
     """Places on the grid, and as matrices the intervals they lie in and the places there, from 0 to 1."""
-    place = (x - low) * scale
-    u = place.clamp(0, grid).reshape(-1, x.shape[-1])
+    place = ((x - low) * scale).contiguous()
+    u = place.clamp(0, grid).view(-1, x.shape[-1])
     cell = u.floor().clamp_(max=grid - 1)
     return place, cell, u.sub_(cell)
 
 
-def tiled_edges(
-    x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int, out: Tensor | None = None
-) -> Tensor:
+def tiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int, out: Tensor | None = None) -> Tensor:
     """What `spline_edges` computes, a tile of rows at a time: the form of the operator on a processor."""
     edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1]) if out is None else out
     flat = edges.view(-1, *edges.shape[-2:])

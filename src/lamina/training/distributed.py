@@ -171,7 +171,7 @@ def joined(device: str = "auto") -> Iterator[Ranks]:
         raise LaminaError(f"device {place.type!r} cannot be shared by {world} processes; use cpu or cuda")
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, joblib.cpu_count() // local_world))
-    import torch._dynamo  # noqa: F401 - imported later it keeps the group, whose threads then outlive the interpreter
+    from torch import _dynamo  # noqa: F401 - imported later it keeps the group, whose threads outlive the interpreter
 
     store = _meet(rank, world, "nccl" if place.type == "cuda" else "gloo")
     token = _current.set(Ranks(rank, world, local_world, place.type))
