@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
+from lamina.kernels.tied_step import tied_step
 from lamina.layers.arguments import described, features, whole
 
 # With inner weights of variance 1.3^2 / in_features and a standard normal x: the mean of S', and the variance of S.
@@ -37,8 +38,9 @@ class ICGNLinear(nn.Module):
     The closed form is positive semidefinite without exception. A quadrature is symmetric without exception, and
     positive semidefinite as far as its nodes resolve the slope of :math:`s` on the line.
 
-    The arithmetic limit is that of three products for two matrices, as :math:`W` is used twice; a quadrature adds a
-    logistic function for every unit and node.
+    The arithmetic limit is that of three products for two matrices, as :math:`W` is used twice, and a logistic function
+    for every unit. Without :math:`A` it is two for one: twice the products of a linear-SiLU-linear block with as many
+    parameters. A quadrature adds a logistic function for every unit and node.
 
     Args:
         in_features: number of inputs.
@@ -109,18 +111,14 @@ class ICGNLinear(nn.Module):
             step = (z.unsqueeze(-1) * self.places + self.inner_bias.unsqueeze(-1)).sigmoid()
             integral = z * ((6 * (step * (1 - step)).square()) @ self.shares)
             return F.linear(integral, self.inner_weight.t())
-        start = -_smooth_step(self.inner_bias) @ self.inner_weight
-        end = _smooth_step(F.linear(x, self.inner_weight, self.inner_bias))
-        return F.linear(end, self.inner_weight.t(), start)
+        return tied_step(x, self.inner_weight, self.inner_bias, self.bias.new_zeros(self.in_features))
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
-        gradient = self.gradient(features(x, self.in_features))
-        return gradient + self.bias if self.weight is None else F.linear(gradient, self.weight, self.bias)
+        x = features(x, self.in_features)
+        if self.weight is not None:
+            return F.linear(self.gradient(x), self.weight, self.bias)
+        if self.nodes:
+            return self.gradient(x) + self.bias
+        return tied_step(x, self.inner_weight, self.inner_bias, self.bias)
 
     extra_repr = described
-
-
-def _smooth_step(u: Tensor) -> Tensor:
-    """The integral of the square of the slope of sqrt(6) s(u), for the logistic function s."""
-    step = u.sigmoid()
-    return step.square() * torch.add(3, step, alpha=-2)

@@ -1,0 +1,179 @@
+"""A layer of smooth steps followed by its own transposed matrix, a tile of rows at a time, within the cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lamina.kernels.scratch import scratch
+
+# Numbers of a tile's units for each thread: a megabyte in single precision, for each of two buffers.
+_TILE = 262_144
+_LEAST = 2**16  # numbers of the units: fewer stay in the cache anyway
+_LIBRARY = torch.library.Library("lamina", "FRAGMENT")
+_LIBRARY.define("tied_step(Tensor x, Tensor weight, Tensor bias, Tensor shift) -> (Tensor, Tensor)")
+_LIBRARY.define(
+    "tied_step_backward(Tensor g, Tensor x, Tensor weight, Tensor bias, Tensor logistic) "
+    "-> (Tensor, Tensor, Tensor, Tensor)"
+)
+
+
+def tied_step(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> Tensor:
+    r"""A layer of smooth steps and the transposed matrix of the same weights.
+
+    .. math:: y = W^\top \big(S(W x + b) - S(b)\big) + c, \qquad S = s^2 (3 - 2 s)
+
+    with the logistic function :math:`s`. On a processor and for many numbers it is an operator that keeps the :math:`s`
+    alone for the backward pass, and computes the steps and their slopes in tiles of rows. Otherwise, and under
+    `torch.compile`, `torch.export` and autocast, it is plain operations. It can be differentiated as often as one
+    likes.
+
+    Args:
+        x: inputs, ``(*, features)``.
+        weight: :math:`W`, ``(units, features)``.
+        bias: :math:`b`, ``(units,)``.
+        shift: :math:`c`, ``(features,)``.
+
+    Returns:
+        ``(*, features)``.
+
+    Source:
+        Richter-Powell, Lorraine and Amos 2021, Input Convex Gradient Networks, arXiv:2111.12187.
+    """
+    if torch.compiler.is_compiling() or not _has_operator(x, weight):
+        return F.linear(smooth_step(F.linear(x, weight, bias)), weight.t(), shift - smooth_step(bias) @ weight)
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return _TiedStep.apply(rows, weight, bias, shift)[0].view(x.shape)  # pyright: ignore[reportOptionalSubscript]
+
+
+def _has_operator(x: Tensor, weight: Tensor) -> bool:
+    many = math.prod(x.shape[:-1]) * weight.shape[-2] >= _LEAST
+    return x.is_cpu and many and not torch.is_autocast_enabled(x.device.type)
+
+
+def smooth_step(u: Tensor) -> Tensor:
+    """The integral of the square of the slope of sqrt(6) s(u), for the logistic function s."""
+    step = u.sigmoid()
+    return step.square() * torch.add(3, step, alpha=-2)
+
+
+def _stack(t: Tensor, core: int) -> Tensor:
+    """With all dimensions of members, those before the last `core`, as one."""
+    return t.unsqueeze(0) if t.ndim == core else t.flatten(0, t.ndim - core - 1)
+
+
+def _tiles(logistic: Tensor, buffers: int) -> Iterator[tuple[slice, Tensor, list[Tensor]]]:
+    """Parts of the rows of a stack of matrices, the numbers there, and buffers of their shape."""
+    members, rows, units = logistic.shape
+    size = max(1, min(rows, _TILE * torch.get_num_threads() // (members * units)))
+    memory = scratch(logistic, buffers * members * size * units)
+    for start in range(0, rows, size):
+        part = slice(start, min(rows, start + size))
+        here = logistic[:, part]
+        yield part, here, list(memory[: buffers * here.numel()].view(buffers, *here.shape))
+
+
+def _steps(logistic: Tensor, start: Tensor, out: Tensor) -> Tensor:
+    return torch.mul(logistic, -2, out=out).add_(3).mul_(logistic).mul_(logistic).sub_(start)
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    y, logistic = x.new_empty(x.shape), x.new_empty(*x.shape[:-1], weight.shape[-2])
+    rows, out, maps = _stack(x, 2), _stack(y, 2), _stack(weight, 2)
+    bias, shift = _stack(bias, 1).unsqueeze(1), _stack(shift, 1).unsqueeze(1)
+    start = smooth_step(bias)
+    for part, here, (steps,) in _tiles(_stack(logistic, 2), 1):
+        torch.baddbmm(bias, rows[:, part], maps.mT, out=here).sigmoid_()
+        torch.baddbmm(shift, _steps(here, start, steps), maps, out=out[:, part])
+    return y, logistic
+
+
+def _backward(
+    g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, logistic: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    found = x.new_empty(x.shape), weight.new_zeros(weight.shape), bias.new_empty(bias.shape), g.sum(-2)
+    rows, top, maps, start = _stack(x, 2), _stack(g, 2), _stack(weight, 2), _stack(bias, 1).unsqueeze(1).sigmoid()
+    by_x, by_weight = _stack(found[0], 2), _stack(found[1], 2)
+    by_bias = (maps @ _stack(found[3], 1).unsqueeze(-1)).mT.mul_((start - start.square()).square_()).neg_()
+    start = _steps(start, torch.zeros_like(start), torch.empty_like(start))
+    for part, here, (steps, slopes) in _tiles(_stack(logistic, 2), 2):
+        above = top[:, part].contiguous()
+        by_weight.baddbmm_(_steps(here, start, steps).mT, above)
+        torch.bmm(above, maps.mT, out=slopes)
+        torch.addcmul(here, here, here, value=-1, out=steps)
+        slopes.mul_(steps).mul_(steps)  # a sixth of the derivative
+        by_bias += slopes.sum(1, keepdim=True)
+        by_weight.baddbmm_(slopes.mT, rows[:, part], alpha=6)
+        torch.baddbmm(by_bias.new_zeros(()), slopes, maps, beta=0, alpha=6, out=by_x[:, part])
+    torch.mul(by_bias, 6, out=_stack(found[2], 1).unsqueeze(1))
+    return found
+
+
+_LIBRARY.impl("tied_step", _forward, "CPU")
+_LIBRARY.impl("tied_step_backward", _backward, "CPU")
+
+
+@torch.library.register_fake("lamina::tied_step", lib=_LIBRARY)
+def _(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), x.new_empty(*x.shape[:-1], weight.shape[-2])
+
+
+@torch.library.register_fake("lamina::tied_step_backward", lib=_LIBRARY)
+def _(g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, logistic: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape), bias.new_empty(bias.shape), g.sum(-2)
+
+
+class _TiedStep(torch.autograd.Function):
+    """The operator with its derivative, and with a stack of members as one more dimension."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.ops.lamina.tied_step(x, weight, bias, shift)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs[:3], output[1])
+        ctx.save_for_forward(*inputs[:3])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+        again = torch.is_grad_enabled()  # a derivative of the derivative is wanted
+        return (_plain_backward if again else torch.ops.lamina.tied_step_backward)(g, *ctx.saved_tensors)
+
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, None]:
+        rows, maps, place = ctx.saved_tensors
+        u = rows @ maps.mT + place.unsqueeze(-2)
+        along = _slope(u) * (x @ maps.mT + rows @ weight.mT) + (
+            _slope(u) - _slope(place).unsqueeze(-2)
+        ) * bias.unsqueeze(-2)
+        return along @ maps + (smooth_step(u) - smooth_step(place).unsqueeze(-2)) @ weight + shift.unsqueeze(-2), None
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+        stacked = [
+            t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
+            for t, d in zip(inputs, dims, strict=True)
+        ]
+        return _TiedStep.apply(*stacked), (0, 0)  # pyright: ignore[reportReturnType]
+
+
+def _slope(u: Tensor) -> Tensor:
+    """The derivative of `smooth_step`."""
+    step = u.sigmoid()
+    return 6 * (step - step.square()).square()
+
+
+def _plain_backward(g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, _: Tensor) -> tuple[Tensor, ...]:
+    """What `_backward` computes, in operations that can be differentiated."""
+    u = x @ weight.mT + bias.unsqueeze(-2)
+    above = g @ weight.mT
+    slopes = above * _slope(u)
+    by_weight = (smooth_step(u) - smooth_step(bias).unsqueeze(-2)).mT @ g + slopes.mT @ x
+    return slopes @ weight, by_weight, slopes.sum(-2) - _slope(bias) * above.sum(-2), g.sum(-2)
