@@ -48,7 +48,8 @@ def tied_step(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> Tensor:
     if torch.compiler.is_compiling() or not _has_operator(x, weight):
         return F.linear(smooth_step(F.linear(x, weight, bias)), weight.t(), shift - smooth_step(bias) @ weight)
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    return _TiedStep.apply(rows, weight, bias, shift)[0].view(x.shape)  # pyright: ignore[reportOptionalSubscript]
+    y: Any = _TiedStep.apply(rows, weight, bias, shift)
+    return y[0].view(x.shape)
 
 
 def _has_operator(x: Tensor, weight: Tensor) -> bool:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
+from lamina.kernels.waves import waves
 from lamina.layers.activations import activation as function
 from lamina.layers.arguments import described, features, whole, within
 
@@ -72,8 +73,10 @@ class FANLinear(nn.Module):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
-        z = F.linear(features(x, self.in_features), self.weight)
-        angle, dense = z[..., : self.waves], z[..., self.waves :]
-        return torch.cat([angle.cos(), angle.sin(), self.function(dense + self.bias)], dim=-1)
+        bias = F.pad(self.bias, (self.waves, 0))
+        angle, dense = F.linear(features(x, self.in_features), self.weight, bias).split(
+            (self.waves, len(self.bias)), dim=-1
+        )
+        return torch.cat([waves(angle), self.function(dense)], dim=-1)
 
     extra_repr = described

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lamina.catalog import layer
 from lamina.errors import LaminaError
+from lamina.kernels.waves import waves
 from lamina.layers.arguments import described, features, positive, whole
 
 
@@ -28,7 +29,7 @@ class FourierFeaturesLinear(nn.Module):
     At the start :math:`r(x) \cdot r(x')` is about a Gaussian kernel of the distance of `x` and `x'`, in any direction,
     where sinusoids of one coordinate at a time favour the axes. Coordinates that have nothing to do with each other,
     such as the corners of two boxes, are `groups`: each goes through the same waves and perceptron. The cost is that of
-    three dense layers, and of a sine and a cosine for each wave.
+    three dense layers, the products of a block with as many parameters, and of a sine and a cosine for each wave.
 
     Args:
         in_features: number of coordinates, those of all groups.
@@ -90,13 +91,15 @@ class FourierFeaturesLinear(nn.Module):
 
     def waves_at(self, x: Float[Tensor, "*batch coordinates"]) -> Float[Tensor, "*batch waves"]:
         """The cosines and sines of positions, ``sqrt(2 * frequencies)`` times what the perceptron gets."""
-        angle = F.linear(x, self.waves)
-        return torch.cat([angle.cos(), angle.sin()], dim=-1)
+        return waves(F.linear(x, self.waves))
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
-        positions = features(x, self.in_features).unflatten(-1, (self.groups, -1))
+        positions = features(x, self.in_features)
+        if self.groups > 1:
+            positions = positions.unflatten(-1, (self.groups, -1))
         weight = self.weight / math.sqrt(2 * self.frequencies)  # cheaper than to scale the waves
         hidden = F.gelu(F.linear(self.waves_at(positions), weight, self.bias))
-        return F.linear(hidden, self.out_weight, self.out_bias).flatten(-2)
+        y = F.linear(hidden, self.out_weight, self.out_bias)
+        return y.flatten(-2) if self.groups > 1 else y
 
     extra_repr = described

@@ -28,7 +28,10 @@ class PCNLinear(nn.Module):
     with :math:`n` inputs and :math:`t` the triangle wave that is -1 at 0, 1 at 1, and has period 2. In :math:`m`
     dimensions there are :math:`m` parameters for an input and :math:`m + 1` for an output, not one for each pair.
     A network of the paper has one point for a unit, in its role as output and as input alike; here a layer has its
-    own. The cost is that of a dense layer and of ``dimensions`` products and a wave for each of its weights.
+    own. Each call makes the weights anew: the cost is that of a dense layer, three products with :math:`n \times n`
+    weights forward and backward, and for each weight of three products of :math:`m` coordinates, a root and a wave. A
+    linear-SiLU-linear block with as many parameters has about :math:`m` units, so this is :math:`n / 2m` times its
+    products: at 16 dimensions 2 times with 64 inputs and 8 times with 256.
 
     Args:
         in_features: number of inputs.
@@ -84,9 +87,9 @@ class PCNLinear(nn.Module):
     @property
     def weight(self) -> Float[Tensor, "out_features in_features"]:
         """The weights that the points stand for."""
-        distance = torch.cdist(self.out_points, self.in_points)
-        wave = 1 - 2 * (distance % 2 - 1).abs()
-        return math.sqrt(6 / self.in_features) * wave
+        height, distance = math.sqrt(6 / self.in_features), torch.cdist(self.out_points, self.in_points)
+        periods = (distance.detach() / 2).round_()
+        return torch.add(-height, torch.sub(distance, periods, alpha=2).abs(), alpha=2 * height)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         return self.function(F.linear(features(x, self.in_features), self.weight, self.bias))
