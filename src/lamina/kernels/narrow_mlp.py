@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lamina.kernels import has_triton
+from lamina.kernels import has_triton, stacked
 from lamina.kernels.scratch import scratch
 
 # Numbers of a tile's activations for each thread, all layers that are kept together: two megabytes in single precision.
@@ -86,15 +86,10 @@ def _tiles(x: Tensor, sizes: list[int]) -> Iterator[tuple[tuple[slice, slice], l
             )
 
 
-def _stack(t: Tensor, core: int) -> Tensor:
-    """With all dimensions of members, those before the last `core`, as one."""
-    return t.reshape(math.prod(t.shape[: t.ndim - core]), *t.shape[t.ndim - core :])
-
-
 def _forward(x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
     y = x.new_empty(*x.shape[:-1], weights[-1].shape[-2])
-    rows, out = _stack(x, 2), _stack(y, 2)
-    maps, shifts = [_stack(w, 2).mT for w in weights], [_stack(b, 1).unsqueeze(1) for b in biases]
+    rows, out = stacked(x, 2), stacked(y, 2)
+    maps, shifts = [stacked(w, 2).mT for w in weights], [stacked(b, 1).unsqueeze(1) for b in biases]
     widest = max((w.shape[-1] for w in maps[:-1]), default=1)
     for at, buffers in _tiles(rows, [widest, widest]):
         h = rows[at]
@@ -109,9 +104,9 @@ def _backward(g: Tensor, x: Tensor, weights: list[Tensor], biases: list[Tensor],
     found = [t.new_zeros(t.shape) for t in (*weights, *biases)]
     if inputs:
         found.append(torch.empty_like(x, memory_format=torch.contiguous_format))
-    rows, top, gx = _stack(x, 2), _stack(g, 2), _stack(found[-1], 2)
-    maps, shifts = [_stack(w, 2) for w in weights], [_stack(b, 1).unsqueeze(1) for b in biases]
-    into, plus = [_stack(t, 2) for t in found[: len(maps)]], [_stack(t, 1) for t in found[len(maps) : 2 * len(maps)]]
+    rows, top, gx = stacked(x, 2), stacked(g, 2), stacked(found[-1], 2)
+    maps, shifts = [stacked(w, 2) for w in weights], [stacked(b, 1).unsqueeze(1) for b in biases]
+    into, plus = [stacked(t, 2) for t in found[: len(maps)]], [stacked(t, 1) for t in found[len(maps) : 2 * len(maps)]]
     widths = [w.shape[1] for w in maps[:-1]]
     widest = max(widths, default=1)
     for at, (*hidden, one, other) in _tiles(rows, [*widths, widest, widest]):

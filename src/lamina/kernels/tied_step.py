@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lamina.kernels import stacked
 from lamina.kernels.scratch import scratch
 
 # Numbers of a tile's units for each thread: a megabyte in single precision, for each of two buffers.
@@ -63,11 +64,6 @@ def smooth_step(u: Tensor) -> Tensor:
     return step.square() * torch.add(3, step, alpha=-2)
 
 
-def _stack(t: Tensor, core: int) -> Tensor:
-    """With all dimensions of members, those before the last `core`, as one."""
-    return t.unsqueeze(0) if t.ndim == core else t.flatten(0, t.ndim - core - 1)
-
-
 def _tiles(logistic: Tensor, buffers: int) -> Iterator[tuple[slice, Tensor, list[Tensor]]]:
     """Parts of the rows of a stack of matrices, the numbers there, and buffers of their shape."""
     members, rows, units = logistic.shape
@@ -85,10 +81,10 @@ def _steps(logistic: Tensor, start: Tensor, out: Tensor) -> Tensor:
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     y, logistic = x.new_empty(x.shape), x.new_empty(*x.shape[:-1], weight.shape[-2])
-    rows, out, maps = _stack(x, 2), _stack(y, 2), _stack(weight, 2)
-    bias, shift = _stack(bias, 1).unsqueeze(1), _stack(shift, 1).unsqueeze(1)
+    rows, out, maps = stacked(x, 2), stacked(y, 2), stacked(weight, 2)
+    bias, shift = stacked(bias, 1).unsqueeze(1), stacked(shift, 1).unsqueeze(1)
     start = smooth_step(bias)
-    for part, here, (steps,) in _tiles(_stack(logistic, 2), 1):
+    for part, here, (steps,) in _tiles(stacked(logistic, 2), 1):
         torch.baddbmm(bias, rows[:, part], maps.mT, out=here).sigmoid_()
         torch.baddbmm(shift, _steps(here, start, steps), maps, out=out[:, part])
     return y, logistic
@@ -98,11 +94,11 @@ def _backward(
     g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, logistic: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     found = x.new_empty(x.shape), weight.new_zeros(weight.shape), bias.new_empty(bias.shape), g.sum(-2)
-    rows, top, maps, start = _stack(x, 2), _stack(g, 2), _stack(weight, 2), _stack(bias, 1).unsqueeze(1).sigmoid()
-    by_x, by_weight = _stack(found[0], 2), _stack(found[1], 2)
-    by_bias = (maps @ _stack(found[3], 1).unsqueeze(-1)).mT.mul_((start - start.square()).square_()).neg_()
+    rows, top, maps, start = stacked(x, 2), stacked(g, 2), stacked(weight, 2), stacked(bias, 1).unsqueeze(1).sigmoid()
+    by_x, by_weight = stacked(found[0], 2), stacked(found[1], 2)
+    by_bias = (maps @ stacked(found[3], 1).unsqueeze(-1)).mT.mul_((start - start.square()).square_()).neg_()
     start = _steps(start, torch.zeros_like(start), torch.empty_like(start))
-    for part, here, (steps, slopes) in _tiles(_stack(logistic, 2), 2):
+    for part, here, (steps, slopes) in _tiles(stacked(logistic, 2), 2):
         above = top[:, part].contiguous()
         by_weight.baddbmm_(_steps(here, start, steps).mT, above)
         torch.bmm(above, maps.mT, out=slopes)
@@ -111,7 +107,7 @@ def _backward(
         by_bias += slopes.sum(1, keepdim=True)
         by_weight.baddbmm_(slopes.mT, rows[:, part], alpha=6)
         torch.baddbmm(by_bias.new_zeros(()), slopes, maps, beta=0, alpha=6, out=by_x[:, part])
-    torch.mul(by_bias, 6, out=_stack(found[2], 1).unsqueeze(1))
+    torch.mul(by_bias, 6, out=stacked(found[2], 1).unsqueeze(1))
     return found
 
 

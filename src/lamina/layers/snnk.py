@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lamina.catalog import layer
-from lamina.kernels.unit_waves import unit_waves
+from lamina.kernels.waves import waves
 from lamina.layers.arguments import described, features, positive, whole
 
 
@@ -102,7 +102,10 @@ class SNNKLinear(nn.Module):
         """The real parts of all terms, then the imaginary parts."""
         h = features(x, self.in_features)
         for i in range(self.depth):
-            h = unit_waves(h, self.get_buffer(f"draws{i}") / math.sqrt(2), growth=1.0, phase=-0.5)
+            n, draws = h.shape[-1], self.get_buffer(f"draws{i}") / math.sqrt(2)
+            length = (h.square().sum(-1, keepdim=True) + n).sqrt()
+            z = F.linear(h, draws[:, :-1], math.sqrt(n) * draws[:, -1]) / length
+            h = waves(z, growth=1.0, phase=-0.5)
         return h
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
