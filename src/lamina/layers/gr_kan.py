@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from lamina.catalog import layer
 from lamina.errors import unknown
+from lamina.kernels.rational import rational
 from lamina.layers.arguments import described, features, whole
 
 # Coefficients of numerator and denominator, and E[R(z)^2] for a standard normal z. The identity is written with the
@@ -34,8 +34,9 @@ class GRKANLinear(nn.Module):
               {1 + |b_1 x_i + \dots + b_4 x_i^4|}
 
     Neighbouring inputs make up a group :math:`g` with a numerator of its own; all groups share the denominator. The
-    denominator is at least 1, so that there are no poles. Besides the product, a step takes some fifty
-    elementwise operations on the inputs: as long as the products where there are about 256 outputs.
+    denominator is at least 1, so that there are no poles. Besides the product, a step
+    takes some fifty elementwise operations on the inputs (`lamina.kernels.rational`): as long as the products where
+    there are about 100 outputs. Below a few ten thousand inputs in all, calls take longer than either.
 
     Args:
         in_features: number of inputs.
@@ -105,61 +106,9 @@ class GRKANLinear(nn.Module):
 
     def rational(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch in_features"]:
         """The function of its group at every input."""
-        kinds = self.numerator.shape[1]
-        group = torch.arange(self.in_features, device=x.device) * kinds // self.in_features
-        found = _Rational.apply(x, self.numerator[:, group], self.denominator)
-        return found[0]  # pyright: ignore[reportOptionalSubscript]
+        return rational(x, self.numerator, self.denominator)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         return F.linear(self.rational(features(x, self.in_features)), self.weight, self.bias)
 
     extra_repr = described
-
-
-def _polynomial(x: Tensor, coefficients: tuple[Tensor, ...]) -> Tensor:
-    """The sum of ``coefficients[k] x^k``, after Horner."""
-    *others, below, last = coefficients
-    total = torch.addcmul(below, last, x)
-    for coefficient in reversed(others):
-        total = torch.addcmul(coefficient, total, x)
-    return total
-
-
-def _values(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The function, and what is within the absolute value."""
-    inner = _polynomial(x, b.unbind()) * x
-    return _polynomial(x, a.unbind()) / (inner.abs() + 1), inner
-
-
-class _Rational(torch.autograd.Function):
-    """The functions; keeps two tensors for their derivative, where plain operations keep twenty."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-        return _values(x, a, b)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*inputs, *output)
-        ctx.mark_non_differentiable(output[1])
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, a, b, y, inner = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a derivative of the derivative is wanted, and `inner` has none
-            y, inner = _values(x, a, b)
-        over = g / (inner.abs() + 1)
-        under = over * y * inner.sign()
-        upper, lower = (tuple(k * c for k, c in enumerate(cs, 1)) for cs in (a.unbind()[1:], b.unbind()))
-        slope = torch.addcmul(over * _polynomial(x, upper), under, _polynomial(x, lower), value=-1)
-        leading = tuple(range(x.ndim - 1))
-        above, below = [over.sum(leading) if leading else over], []
-        for k in range(1, len(a)):
-            over = over * x
-            above.append(over.sum(leading) if leading else over)
-            if k <= len(b):
-                under = under * x
-                below.append(-under.sum())
-        return slope, torch.stack(above), torch.stack(below)
