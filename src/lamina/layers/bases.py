@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lamina.kernels.bspline import bspline, distances
+from lamina.kernels.bumps import bumps
 
 Basis = Callable[[Tensor, int, int], Tensor]
 
@@ -25,13 +26,12 @@ def _spline(u: Tensor, grid: int, degree: int) -> Tensor:
 
 def _radial(u: Tensor, grid: int, degree: int) -> Tensor:
     r"""Gaussians ``exp(-v^2)`` of the distance to their centres in intervals (Li 2024, arXiv:2405.06721)."""
-    return (-distances(u.clamp(0, grid), grid, degree).square()).exp()
+    return bumps(u, "radial", grid, degree)
 
 
 def _wavelet(u: Tensor, grid: int, degree: int) -> Tensor:
     r"""Mexican hats ``(1 - v^2) exp(-v^2 / 2)`` (Bozorgasl and Chen 2024, arXiv:2405.12832)."""
-    square = distances(u.clamp(0, grid), grid, degree).square()
-    return (1 - square) * (-square / 2).exp()
+    return bumps(u, "wavelet", grid, degree)
 
 
 def _relu(u: Tensor, grid: int, degree: int) -> Tensor:
@@ -39,7 +39,7 @@ def _relu(u: Tensor, grid: int, degree: int) -> Tensor:
 
     Qiu et al. 2024, arXiv:2406.02075.
     """
-    return (1 - (distances(u.clamp(0, grid), grid, degree) * (2 / (degree + 1))).square()).relu().square()
+    return bumps(u, "relu", grid, degree)
 
 
 def _chebyshev(u: Tensor, grid: int, degree: int) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lamina.catalog import layer
 from lamina.errors import LaminaError, unknown
+from lamina.kernels.bspline import spline_edges
 from lamina.layers.arguments import described, features, positive, whole
 from lamina.layers.bases import BASES
 
@@ -30,7 +31,7 @@ class SKANLinear(nn.Module):
     Training has three stages. In the first all bases :math:`B^m` of the pool learn together, and the mixing weights
     :math:`a`, one for each basis and input, learn which serve. Then `select` keeps the basis with the largest weight
     for every input and prunes the others; the layer that it returns is trained on. Until then the layer costs
-    ``len(pool)`` KAN layers, in one matrix product.
+    ``len(pool)`` KAN layers: a matrix product for each basis.
 
     Args:
         in_features: number of inputs.
@@ -89,9 +90,13 @@ class SKANLinear(nn.Module):
         nn.init.zeros_(self.mix)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
-        edges = torch.cat([F.silu(features(x, self.in_features)).unsqueeze(-2), *_functions(self, x)], dim=-2)
-        mixed = self.weight * self.mix.softmax(0).unsqueeze(1)
-        return F.linear(edges.flatten(-2), torch.cat([self.base, mixed.flatten(1, 2)], dim=1).flatten(1))
+        y = F.linear(F.silu(features(x, self.in_features)), self.base.squeeze(1))
+        # a product for each basis, as one alone would need copies of all functions and of all weights
+        for functions, weight, share in zip(
+            _functions(self, x), self.weight.unbind(1), self.mix.softmax(0), strict=True
+        ):
+            y = y + F.linear(functions.flatten(-2), (weight * share).flatten(1))
+        return y
 
     @torch.no_grad()
     def select(self) -> SelectedKANLinear:
@@ -142,5 +147,12 @@ class SelectedKANLinear(nn.Module):
 
 def _functions(layer: SKANLinear | SelectedKANLinear, x: Tensor) -> list[Tensor]:
     """All functions of each basis of the pool, ``(*, grid + degree, features)``."""
-    u = (x + layer.limit) * (layer.grid / (2 * layer.limit))
-    return [BASES[basis](u, layer.grid, layer.degree) for basis in layer.pool]
+    scale = layer.grid / (2 * layer.limit)
+    u, found = (x + layer.limit) * scale, []
+    for basis in layer.pool:
+        if basis == "spline":
+            low, steps = (x.new_full(x.shape[-1:], value) for value in (-layer.limit, scale))
+            found.append(spline_edges(x, low, steps, layer.grid, layer.degree)[..., 1:, :])
+        else:
+            found.append(BASES[basis](u, layer.grid, layer.degree))
+    return found
