@@ -1,3 +1,4 @@
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,6 +30,20 @@ def test_on_a_processor_it_is_the_edges_and_a_product():
     for rows in (x, x[0], x[:0], x.view(3, 3, 3)):
         ours = spline_linear(rows, low, scale, weight, GRID, DEGREE)
         torch.testing.assert_close(ours, plain(rows, low, scale, weight), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(3_000, 64), (2, 20_000, 8), (300, 70)])
+def test_many_rows_go_part_by_part(shape):
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+    weight = torch.randn(2, GRID + DEGREE + 1, shape[-1], generator=generator, dtype=torch.float64).requires_grad_()
+    low, scale = torch.full((2, shape[-1]), 1.5, dtype=torch.float64) * torch.tensor([[-1.0], [1.0]])
+    ours, theirs = spline_linear(x, low, scale, weight, GRID, DEGREE), plain(x, low, scale, weight)
+    assert "_SplineLinear" in type(ours.grad_fn.next_functions[0][0]).__name__
+    torch.testing.assert_close(ours, theirs)
+    g = torch.randn(ours.shape, generator=generator, dtype=torch.float64)
+    for a, b in zip(*(torch.autograd.grad(y, (x, weight), g) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_operator_and_its_gradients_are_the_edges_and_a_product():

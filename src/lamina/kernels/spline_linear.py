@@ -49,7 +49,7 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
         Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756. Tiles that stay on the chip, computed again
         in the backward pass: Dao et al. 2022, FlashAttention, arXiv:2205.14135.
     """
-    if torch.compiler.is_compiling() or not _has_operator(x):
+    if torch.compiler.is_compiling() or not _has_operator(x) or x.dtype != weight.dtype:
         return F.linear(spline_edges(x, low, scale, grid, degree).flatten(-2), weight.flatten(1))
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return _SplineLinear.apply(rows, low, scale, weight, grid, degree).view(*x.shape[:-1], len(weight))

@@ -34,9 +34,9 @@ class GRKANLinear(nn.Module):
               {1 + |b_1 x_i + \dots + b_4 x_i^4|}
 
     Neighbouring inputs make up a group :math:`g` with a numerator of its own; all groups share the denominator. The
-    denominator is at least 1, so that there are no poles. Besides the product, a step
-    takes some fifty elementwise operations on the inputs (`lamina.kernels.rational`): as long as the products where
-    there are about 100 outputs. Below a few ten thousand inputs in all, calls take longer than either.
+    denominator is at least 1, so that there are no poles. Besides the product, a step takes some fifty elementwise
+    operations on the inputs (`lamina.kernels.rational`): as long as the products where there are about 128 outputs. Of
+    a few ten thousand numbers and less, calls take longer than either.
 
     Args:
         in_features: number of inputs.
