@@ -6,7 +6,8 @@ Every fifth of the 100 Feynman formulas; 2,000 rows to learn from and 10,000 to 
 networks of 5,000 parameters, as `lamina.create` makes them, trained by 200 steps of L-BFGS on all rows (as in the paper
 of KAN: no learning rate to choose, and no noise of batches that would hide differences), in evaluation mode, so that
 mixtures of experts draw no noise. Inputs and outputs are standardised; so are the errors. A row of
-``benchmarks/results/feynman.csv`` is a training; what is there already is not measured again.
+``benchmarks/results/feynman.csv`` is a training; what is there already is not measured again. `readme.py` makes the
+table of the page.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import csv
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
@@ -64,31 +64,15 @@ def run(formula: Formula, name: str, seed: int) -> dict[str, object]:
     return {**facts, **{key: f"{value:.4g}" for key, value in rmse.items()}, "seconds": round(seconds, 1)}
 
 
-def show(rows: list[dict[str, str]]) -> None:
-    """Medians over formulas of the medians over seeds, the best first."""
-    table: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        table.setdefault(row["network"], {}).setdefault(row["formula"], []).append(float(row["test_rmse"]))
-    medians = {name: {f: float(np.median(v)) for f, v in found.items()} for name, found in table.items()}
-    middle = {name: float(np.median(list(found.values()))) for name, found in medians.items()}
-    for name in sorted(middle, key=middle.__getitem__):
-        shared = medians[name].keys() & medians["mlp"].keys()
-        wins = sum(medians[name][f] < medians["mlp"][f] for f in shared)
-        ratio = np.median([medians["mlp"][f] / medians[name][f] for f in shared])
-        cells = (name, f"{middle[name]:.2g}", f"{middle['mlp'] / middle[name]:.2f}", f"{ratio:.2f}", f"{wins}")
-        print(f"| {' | '.join(cells)} of {len(shared)} |")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", default="")
     parser.add_argument("--jobs", type=int, default=2)
     asked = parser.parse_args()
-    rows: list[dict[str, str]] = []
+    known = set()
     if RESULTS.exists():
         with RESULTS.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    known = {(row["formula"], row["network"], row["seed"]) for row in rows}
+            known = {(row["formula"], row["network"], row["seed"]) for row in csv.DictReader(file)}
     chosen = list(formulas().values())[::5]
     for name in [n for n in asked.names.split(",") if n] or names():
         missing = [(f, s) for f in chosen for s in SEEDS if (f.name, name, str(s)) not in known]
@@ -99,9 +83,7 @@ def main() -> None:
             if new:
                 writer.writeheader()
             writer.writerows(found)
-        rows += [{key: str(value) for key, value in row.items()} for row in found]
         print(name, len(found), f"{sum(float(row['seconds']) for row in found):.0f} s", flush=True)
-    show(rows)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lamina.catalog import systems
-from lamina.kernels.bspline import bspline
 from lamina.layers.kan import KANLinear
 from lamina.networks.size import count_params
 
@@ -147,7 +147,7 @@ def eager(names: list[str], repeats: int, *, compiled: bool = False) -> dict[str
 
 
 class Operations(TorchDispatchMode):
-    """Keeps every arithmetic operation with its arguments: products and sums, and functions of single numbers."""
+    """Keeps all arithmetic, inside operators too: products and sums, and functions of single numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,27 +156,28 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "lamina":
+            with self:
+                return func._op_dk(torch._C.DispatchKey.CPU, *args, **kwargs)
         found = func(*args, **kwargs)
         results = [t for t in tree_leaves(found) if isinstance(t, Tensor)]
-        if func.namespace == "lamina":
-            self.whole.append(lambda: func(*args, **kwargs))
-        elif func.overloadpacket in COPIES or not results or not results[0].is_floating_point():
+        name = func.overloadpacket.__name__
+        packet = func.overloadpacket if name.endswith("__") else getattr(aten, name.removesuffix("_"))
+        if not results or not results[0].is_floating_point() or packet in COPIES:
             pass
-        elif torch.Tag.pointwise in func.tags:
-            self.single.append((func, args, kwargs, results[0].numel()))
-        elif func.overloadpacket in SUMS:
-            out = results[0].clone()
-            overload = {"": "out", "default": "out"}.get(func._overloadname, func._overloadname.replace("List", "_out"))
-            outs = func.overloadpacket.overloads()
-            overload = overload if overload in outs else next(o for o in outs if o.endswith("out"))
-            self.whole.append(lambda: getattr(func.overloadpacket, overload)(*args, **kwargs, out=out))
+        elif any(torch.Tag.pointwise in getattr(packet, name).tags for name in packet.overloads()):
+            given = {key: value for key, value in kwargs.items() if key not in ("out", "grad_input")}
+            self.single.append((packet, args, given, results[0].numel()))
+        elif packet in SUMS:
+            into = {} if "out" in kwargs or packet is not func.overloadpacket else {"out": results[0].clone()}
+            self.whole.append(lambda: func.overloadpacket(*args, **kwargs, **into))
         return found
 
 
 aten = torch.ops.aten
-COPIES = {aten.clone, aten.copy_, aten._to_copy, aten.fill_, aten.fill, aten.zeros_like, aten.ones_like}
+COPIES = {aten.clone, aten.copy, aten._to_copy, aten.fill, aten.zeros_like, aten.ones_like, aten.zero}
 SUMS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.sum}
-TILE = 32_768  # numbers: some tensors of that size stay in the cache of a core
+TILE = 16_384  # numbers: some tensors of that size stay in the cache of a core
 
 
 def limit(names: list[str], repeats: int) -> dict[str, Any]:
@@ -217,12 +218,12 @@ COSTS: dict[tuple[Any, ...], float] = {}
 
 def cost(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
     """Seconds for a number of a function of single numbers, in cache, without the call."""
-    plain = tuple("tensor" if isinstance(a, Tensor) and a.dim() else a for a in args)
+    plain = tuple("tensor" if isinstance(a, Tensor) else a for a in args)
     key = (func, repr(plain), repr(kwargs))
     if key not in COSTS:
 
         def took(numbers: int) -> float:
-            tiles = [torch.rand(numbers).to(a.dtype) if isinstance(a, Tensor) and a.dim() else a for a in args]
+            tiles = [torch.rand(numbers).to(a.dtype) if isinstance(a, Tensor) else a for a in args]
             times = []
             for _ in range(20):
                 start = time.perf_counter()
@@ -295,37 +296,32 @@ def degree(_: list[str], repeats: int) -> dict[str, Any]:
 
 
 def fleet(names: list[str], repeats: int) -> dict[str, Any]:
-    """The operator on a stack of 32 against `torch.func.vmap` of the plain operations, forward and backward."""
+    """The batched form of operators on a stack of 32 against `torch.func.vmap` of plain operations."""
     found: dict[str, Any] = {}
-    for threads, (batch, n) in itertools.product((1, 2), ((32, 16), (256, 64))):
+    for threads, (batch, n), name in itertools.product((1, 2), ((32, 16), (256, 64)), names or OPERATORS):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        members, x = [KANLinear(n, n) for _ in range(32)], torch.randn(32, batch, n)
+        members, x = [layers()[name](n) for _ in range(32)], torch.randn(32, batch, n)
         parameters, buffers = torch.func.stack_module_state(members)
-        base = members[0]
 
-        def call(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, base: KANLinear = base) -> Tensor:
+        def call(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, base: nn.Module = members[0]) -> Tensor:
             return torch.func.functional_call(base, (p, b), (x,))
 
-        def plain(p: dict[str, Tensor], b: dict[str, Tensor], x: Tensor, base: KANLinear = base) -> Tensor:
-            u = ((x - b["low"]) * (base.grid / (b["high"] - b["low"]))).clamp(0, base.grid)
-            centres = torch.arange(base.grid + base.degree) - (base.degree - 1) / 2
-            splines = bspline(u.unsqueeze(-2) - centres.unsqueeze(-1), base.degree)
-            return F.linear(torch.cat([F.silu(x).unsqueeze(-2), splines], -2).flatten(-2), p["weight"].flatten(1))
+        def stack(f: Callable[..., Tensor] = call, p: Any = parameters, b: Any = buffers, x: Tensor = x) -> None:
+            step(lambda x: torch.func.vmap(f, randomness="different")(p, b, x), x)
 
-        ours, theirs = torch.func.vmap(call), torch.func.vmap(plain)
-        runs = timed(
-            {
-                "operator": lambda f=ours, p=parameters, b=buffers, x=x: step(lambda x: f(p, b, x), x),
-                "vmap": lambda f=theirs, p=parameters, b=buffers, x=x: step(lambda x: f(p, b, x), x),
-            },
-            repeats,
-        )
-        found[f"{threads} threads, {batch} x {n}"] = ratio(runs["operator"], runs["vmap"])
-        print("fleet", threads, batch, n, found[f"{threads} threads, {batch} x {n}"], flush=True)
+        def plain(stack: Callable[[], None] = stack) -> None:
+            with mock.patch("torch.compiler.is_compiling", return_value=True):  # there operators are plain operations
+                stack()
+
+        runs = timed({"operator": stack, "vmap": plain}, repeats)
+        key = f"{threads} threads, {batch} x {n}"
+        found.setdefault(name, {})[key] = ratio(runs["operator"], runs["vmap"])
+        print("fleet", name, key, found[name][key], flush=True)
     return found
 
 
+OPERATORS = ["kan", "af_kan", "gr_kan", "icgn", "matrix_exp", "mlp_kan", "skan"]
 PARTS: dict[str, Callable[[list[str], int], dict[str, Any]]] = {
     "eager": eager,
     "compiled": lambda names, repeats: eager(names or ["kan"], repeats, compiled=True),

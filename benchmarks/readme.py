@@ -1,4 +1,4 @@
-"""Write the numbers in ``benchmarks/results/`` into the README, between its markers.
+"""Write the numbers in ``benchmarks/results/`` into the README and the page on performance, between their markers.
 
 python benchmarks/readme.py
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 from scipy.stats import rankdata
 
+from lamina.catalog import systems
 from lamina.evidence import collected, counted
 
 ROOT = Path(__file__).parents[1]
@@ -82,13 +83,81 @@ def text() -> str:
     return "\n".join(lines)
 
 
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+def layers(peers: bool) -> str:
+    """What layers cost: times and memory of the block's, and times of the layer's own arithmetic."""
+    found = json.loads((RESULTS / "layers.json").read_text())
+    ours = {s.name for s in systems().values()}
+    rows = []
+    for name in sorted(found["eager"], key=lambda name: (name != "kan", name)):
+        if (name in ours) is peers:
+            continue
+        times = [f"{cell['ratio']:.3g}" for cell in found["eager"][name].values()]
+        limit, memory = (
+            ", ".join(f"{cell['ratio']:.{digits}f}" for cell in found[part].get(name, {}).values())
+            for part, digits in (("limit", 2), ("memory", 1))
+        )
+        row = [name, ", ".join(times[:4]), ", ".join(times[4:])]
+        rows.append([*row, memory] if peers else [*row, limit, memory])
+    head = ["layer", "one thread", "two threads"]
+    return table([*head, "memory"] if peers else [*head, "to its own arithmetic", "memory"], rows)
+
+
+def hopfield() -> str:
+    """Hopfield layers against attention."""
+    found = json.loads((RESULTS / "hopfield.json").read_text())
+    names = ["one update", "four", "authors, one", "authors, four", "an extra update to attention alone"]
+    rows = [[key, *(f"{cell[n]['ratio']:.2f}" for n in names)] for key, cell in found.items() if key != "machine"]
+    head = ["layer, threads, width", "one update", "four", "authors' one", "authors' four", "an extra update"]
+    return table(head, rows)
+
+
+def formulas() -> str:
+    """Medians over the formulas of the median error over the seeds, the best layer first."""
+    frame = pl.read_csv(RESULTS / "feynman.csv")
+    middle = frame.group_by("network", "formula").agg(pl.col("test_rmse").median())
+    mlp = middle.filter(network="mlp").select("formula", mlp="test_rmse")
+    every = (
+        middle.join(mlp, on="formula")
+        .group_by("network")
+        .agg(
+            pl.col("test_rmse").median(),
+            ratio=pl.col("mlp").median() / pl.col("test_rmse").median(),
+            better=(pl.col("test_rmse") < pl.col("mlp")).sum(),
+            of=pl.len(),
+        )
+    )
+    rows = [
+        [name, f"{error:.2g}", f"{ratio:.2f}", f"{better} of {of}"]
+        for name, error, ratio, better, of in every.sort("test_rmse").iter_rows()
+    ]
+    return table(["network", "median test RMSE", "the MLP's over it", "formulas better than the MLP"], rows)
+
+
+SECTIONS = {
+    "README.md": {"results": text},
+    "docs/performance.md": {
+        "layers": lambda: layers(peers=False),
+        "peers": lambda: layers(peers=True),
+        "hopfield": hopfield,
+        "feynman": formulas,
+    },
+}
+
+
 def main() -> None:
     """Replace what stands between the markers."""
-    path = ROOT / "README.md"
-    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
-    old = path.read_text(encoding="utf-8")
-    new = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n{text()}\n{end}", old, flags=re.DOTALL)
-    path.write_text(new, encoding="utf-8")
+    for name, sections in SECTIONS.items():
+        page = (ROOT / name).read_text(encoding="utf-8")
+        for section, write in sections.items():
+            begin, end = f"<!-- {section}:begin -->", f"<!-- {section}:end -->"
+            new = f"{begin}\n{write()}\n{end}"
+            page = re.sub(f"{begin}.*{end}", lambda _, new=new: new, page, flags=re.DOTALL)
+        (ROOT / name).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

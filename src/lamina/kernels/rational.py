@@ -13,6 +13,7 @@ from lamina.kernels.scratch import tiles
 
 # Numbers of a tile: of 8,192 to 65,536, the most was the fastest, as it has the fewest calls.
 _TILE = 65_536
+_LEAST = 2**14  # numbers: with fewer, the calls of an operator take longer than plain operations
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("rational(Tensor x, Tensor a, Tensor b) -> Tensor")
 _LIBRARY.define("rational_backward(Tensor g, Tensor x, Tensor y, Tensor a, Tensor b) -> (Tensor, Tensor, Tensor)")
@@ -24,9 +25,9 @@ def rational(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     .. math:: y_i = \frac{\sum_{k=0}^{m} a_{kg} x_i^k}{1 + \big|\sum_{k=1}^{n} b_k x_i^k\big|}, \qquad
               g = \lfloor i \cdot \mathrm{groups} / \mathrm{features} \rfloor
 
-    On a processor it is an operator that computes a tile of rows at a time, within the cache, and keeps nothing but its
-    input and its output. Under `torch.compile` and `torch.export`, and elsewhere, it is plain operations. Both can be
-    differentiated as often as one likes.
+    Of many numbers on a processor it is an operator that computes a tile of rows at a time, within the cache, and keeps
+    nothing but its input and its output. Otherwise, and under `torch.compile` and `torch.export`, it is plain
+    operations. Both can be differentiated as often as one likes.
 
     Args:
         x: any numbers, ``(*, features)``.
@@ -36,7 +37,7 @@ def rational(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     Source:
         Molina et al. 2020, Padé Activation Units, arXiv:1907.06732.
     """
-    if x.device.type not in ("cpu", "meta") or x.dtype != a.dtype or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not x.is_cpu or x.numel() < _LEAST or x.dtype != a.dtype:
         return plain_rational(x, a, b)
     return _Rational.apply(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), a, b).view(x.shape)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from lamina.kernels.scratch import tiles
 
 _TILE = 65_536  # numbers whose functions are computed at a time
+_LEAST = 2**14  # numbers: with fewer, the calls of an operator take longer than plain operations
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("shifted_products(Tensor x, Tensor start, Tensor end, Tensor score, Tensor temperature) -> Tensor")
 _LIBRARY.define(
@@ -35,10 +36,10 @@ def shifted_products(
     .. math:: z_i = n\,\mathrm{softmax}_i\Big(\tfrac1\tau \sum_k v_k A_k(x_i)\Big) \sum_k A_k(x_i), \qquad
               A_k(x_i) \propto \big(\sigma(x_i - s_k)\, \sigma(e_k - x_i)\big)^2
 
-    The smallest of all :math:`A_k(x_i)` of a row is brought to 0 and the largest to 1. With SiLU it is, on a processor,
-    an operator that computes a tile of rows at a time, within the cache, and keeps nothing but its inputs. Else, under
-    `torch.compile` and `torch.export`, and elsewhere, it is plain operations. Both can be differentiated as often as
-    one likes.
+    The smallest of all :math:`A_k(x_i)` of a row is brought to 0 and the largest to 1. Of many numbers, with SiLU and
+    on a processor, it is an operator that computes a tile of rows at a time, within the cache, and keeps nothing but
+    its inputs. Otherwise, and under `torch.compile` and `torch.export`, it is plain operations. Both can be
+    differentiated as often as one likes.
 
     Args:
         x: any numbers, ``(*, n)``.
@@ -51,7 +52,7 @@ def shifted_products(
         Learning, arXiv:2503.06112.
     """
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    tiled = x.device.type in ("cpu", "meta") and x.dtype == start.dtype and function is F.silu
+    tiled = x.is_cpu and x.numel() >= _LEAST and x.dtype == start.dtype and function is F.silu
     if not tiled or torch.compiler.is_compiling():
         return plain_products(rows, start, end, score, temperature, function).view(x.shape)
     return _ShiftedProducts.apply(rows, start, end, score, temperature).view(x.shape)
