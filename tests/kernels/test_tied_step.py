@@ -51,11 +51,8 @@ def test_few_and_many_rows_are_computed_alike(monkeypatch):
         torch.testing.assert_close(few, plain(rows, *others))
 
 
-def test_it_can_be_differentiated_again_and_forwards():
-    inputs = tensors()
-    assert torch.autograd.gradgradcheck(operator, inputs)
-    place, along = tuple(t.detach() for t in inputs), tuple(t.detach().flip(0) for t in inputs)
-    torch.testing.assert_close(torch.func.jvp(operator, place, along), torch.func.jvp(plain, place, along))
+def test_it_can_be_differentiated_again():
+    assert torch.autograd.gradgradcheck(operator, tensors())
 
 
 def test_members_of_a_stack_have_layers_of_their_own():

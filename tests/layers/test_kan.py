@@ -104,3 +104,8 @@ def test_initial_variance_is_kept():
     torch.manual_seed(0)
     y = KANLinear(200, 100)(torch.randn(500, 200))
     assert 0.8 < y.var().item() < 1.3
+
+
+def test_on_the_meta_device_shapes_are_known():
+    layer = KANLinear(4, 3).to("meta")
+    assert layer(torch.empty(5, 4, device="meta")).shape == (5, 3)

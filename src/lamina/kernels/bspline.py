@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from numpy.polynomial import Polynomial
 from torch import Tensor
+
+from lamina.kernels import plain_wanted
+from lamina.kernels.scratch import scratch
 
 # Numbers of a tile: what is computed at a time, small enough for a core's own cache with all its splines.
 TILE = 16_384
@@ -67,7 +71,7 @@ def spline_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) 
     Returns:
         ``(*, grid + degree + 1, features)``.
     """
-    if x.device.type in ("cpu", "meta") and not torch.compiler.is_compiling():
+    if x.device.type in ("cpu", "meta") and not plain_wanted():
         return _SplineEdges.apply(x, low, scale, grid, degree)  # pyright: ignore[reportReturnType]
     return plain_edges(x, low, scale, grid, degree)
 
@@ -128,17 +132,32 @@ class _Tile(NamedTuple):
     rows: Tensor  # (rows, splines, features), all splines
 
 
-@lru_cache(maxsize=8)  # a layer has two: of whole tiles and of the last rows
-def _tile(thread: int, rows: int, features: int, grid: int, degree: int, dtype: torch.dtype) -> _Tile:
-    """Of the given thread alone, which keeps it: new memory costs more than arithmetic."""
-    n, order = rows * features, degree + 1
-    with torch.inference_mode(False):  # memory that was made in this mode cannot be written to outside of it
-        memory = torch.empty(2 * order + 3 * grid + degree, n, dtype=dtype)
-    powers, values, here, total, splines = memory.split([order, order, grid, grid, grid + degree])
-    powers[0] = 1
-    windows = tuple(splines[j : j + grid] for j in range(order))
-    by_row = splines.view(grid + degree, rows, features).transpose(0, 1)
-    return _Tile(powers, tuple(powers), values, tuple(values), here, total, windows, splines[grid:], by_row)
+class _Held(threading.local):
+    """The tiles of a thread, all in the same memory."""
+
+    def __init__(self) -> None:
+        self.memory = torch.empty(0)
+        self.tiles: dict[tuple[int, ...], _Tile] = {}
+
+
+_HELD = _Held()
+
+
+def _tile(like: Tensor, rows: int, grid: int, degree: int) -> _Tile:
+    features, order = like.shape[-1], degree + 1
+    n, sizes = rows * features, (order, order, grid, grid, grid + degree)
+    memory = scratch(like, n * sum(sizes), "splines")
+    if memory is not _HELD.memory or len(_HELD.tiles) > 64:
+        _HELD.memory, _HELD.tiles = memory, {}
+    key = rows, features, grid, degree
+    if key not in _HELD.tiles:
+        powers, values, here, total, splines = memory[: n * sum(sizes)].view(-1, n).split(sizes)
+        windows = tuple(splines[j : j + grid] for j in range(order))
+        by_row = splines.view(grid + degree, rows, features).transpose(0, 1)
+        _HELD.tiles[key] = _Tile(
+            powers, tuple(powers), values, tuple(values), here, total, windows, splines[grid:], by_row
+        )
+    return _HELD.tiles[key]
 
 
 def _tiles(t: Tensor, cell: Tensor, grid: int, degree: int, derivative: int) -> Iterator[tuple[slice, _Tile]]:
@@ -146,14 +165,15 @@ def _tiles(t: Tensor, cell: Tensor, grid: int, degree: int, derivative: int) -> 
     pieces = _pieces(degree, derivative, t.dtype)
     intervals = _intervals(grid, t.dtype)
     rows, features = t.shape
-    size = max(1, min(rows, TILE * torch.get_num_threads() // max(1, features)))
+    room = TILE * torch.get_num_threads() * 8 // max(8, grid + degree)  # finer grids have smaller tiles
+    size = max(1, min(rows, room // max(1, features)))
     for start in range(0, rows, size):
         part = slice(start, min(rows, start + size))
-        tile = _tile(threading.get_ident(), part.stop - start, features, grid, degree, t.dtype)
-        first, *others = tile.power[1 : pieces.shape[1]]
-        first.copy_(t[part].view(-1))
-        for below, power in zip(tile.power[1:], others, strict=False):
-            torch.mul(below, first, out=power)
+        tile = _tile(t, part.stop - start, grid, degree)
+        place = t[part].view(-1)
+        tile.power[0].fill_(1)
+        for below, power in itertools.pairwise(tile.power[: pieces.shape[1]]):
+            torch.mul(below, place, out=power)
         torch.mm(pieces, tile.powers[: pieces.shape[1]], out=tile.values)
         torch.eq(cell[part].view(-1), intervals, out=tile.here)
         yield part, tile

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lamina.kernels import plain_wanted
 from lamina.kernels.scratch import scratch
 
 # Numbers of a tile for each thread: two megabytes in single precision. In smaller ones calls weigh more.
@@ -46,7 +47,7 @@ def matrix_exp(a: Tensor) -> Tensor:
     """
     if a.shape[-1] == 1:
         return a.exp()
-    if torch.compiler.is_compiling() or not a.is_cpu or a.dtype not in _EXACT or a.shape[-1] > _LARGEST:
+    if plain_wanted() or not a.is_cpu or a.dtype not in _EXACT or a.shape[-1] > _LARGEST:
         return torch.linalg.matrix_exp(a)
     return _MatrixExp.apply(a)  # pyright: ignore[reportReturnType]
 
@@ -153,17 +154,12 @@ class _MatrixExp(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Tensor:
         (a,) = ctx.saved_tensors
         again = torch.is_grad_enabled()  # a derivative of the derivative is wanted
         return _plain_slope(a.mT, g) if again else torch.ops.lamina.matrix_exp_backward(g, a)
-
-    @staticmethod
-    def jvp(ctx: Any, t: Tensor) -> Tensor:
-        return _plain_slope(ctx.saved_tensors[0], t)
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int], a: Tensor) -> tuple[Tensor, int]:

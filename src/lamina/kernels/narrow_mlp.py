@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lamina.kernels import has_triton, stacked
+from lamina.kernels import has_triton, members_first, plain_wanted, stacked
 from lamina.kernels.scratch import scratch
 
 # Numbers of a tile's activations for each thread, all layers that are kept together: two megabytes in single precision.
@@ -46,7 +46,7 @@ def narrow_mlp(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -
     Source:
         Yuan et al. 2024, Fully-fused Multi-Layer Perceptrons on Intel Data Center GPUs, arXiv:2403.17607.
     """
-    if torch.compiler.is_compiling() or not _has_operator(x, weights) or torch.is_autocast_enabled(x.device.type):
+    if plain_wanted() or not _has_operator(x, weights) or torch.is_autocast_enabled(x.device.type):
         return layer_by_layer(x, weights, biases)
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return _NarrowMLP.apply(rows, *weights, *biases).view(*x.shape[:-1], len(weights[-1]))
@@ -184,11 +184,8 @@ class _NarrowMLP(torch.autograd.Function):
             rows = x.movedim(dims[0], -3)
             y: Any = _NarrowMLP.apply(rows.flatten(-3, -2), *params)
             return y.unflatten(-2, rows.shape[-3:-1]), x.ndim - 3
-        stacked = [
-            t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
-            for t, d in zip((x, *params), dims, strict=True)
-        ]
-        return _NarrowMLP.apply(*stacked), 0  # pyright: ignore[reportReturnType]
+        members = members_first(info.batch_size, dims, (x, *params))
+        return _NarrowMLP.apply(*members), 0  # pyright: ignore[reportReturnType]
 
 
 def _halves(params: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

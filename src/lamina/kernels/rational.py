@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lamina.kernels import members_first, plain_wanted
 from lamina.kernels.scratch import tiles
 
 # Numbers of a tile: of 8,192 to 65,536, the most was the fastest, as it has the fewest calls.
@@ -37,7 +38,7 @@ def rational(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     Source:
         Molina et al. 2020, Padé Activation Units, arXiv:1907.06732.
     """
-    if torch.compiler.is_compiling() or not x.is_cpu or x.numel() < _LEAST or x.dtype != a.dtype:
+    if plain_wanted() or not x.is_cpu or x.numel() < _LEAST or x.dtype != a.dtype:
         return plain_rational(x, a, b)
     return _Rational.apply(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), a, b).view(x.shape)
 
@@ -147,11 +148,8 @@ class _Rational(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-        stacked = [
-            t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
-            for t, d in zip(inputs, dims, strict=True)
-        ]
-        return _Rational.apply(*stacked), 0  # pyright: ignore[reportReturnType]
+        members = members_first(info.batch_size, dims, inputs)
+        return _Rational.apply(*members), 0  # pyright: ignore[reportReturnType]
 
 
 def _plain_backward(g: Tensor, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lamina.kernels import members_first, plain_wanted
 from lamina.kernels.scratch import tiles
 
 _TILE = 65_536  # numbers whose functions are computed at a time
@@ -53,7 +54,7 @@ def shifted_products(
     """
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     tiled = x.is_cpu and x.numel() >= _LEAST and x.dtype == start.dtype and function is F.silu
-    if not tiled or torch.compiler.is_compiling():
+    if not tiled or plain_wanted():
         return plain_products(rows, start, end, score, temperature, function).view(x.shape)
     return _ShiftedProducts.apply(rows, start, end, score, temperature).view(x.shape)
 
@@ -185,8 +186,5 @@ class _ShiftedProducts(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-        stacked = [
-            t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
-            for t, d in zip(inputs, dims, strict=True)
-        ]
-        return _ShiftedProducts.apply(*stacked), 0  # pyright: ignore[reportReturnType]
+        members = members_first(info.batch_size, dims, inputs)
+        return _ShiftedProducts.apply(*members), 0  # pyright: ignore[reportReturnType]

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lamina.kernels import has_triton
+from lamina.kernels import has_triton, members_first, plain_wanted, stacked
 from lamina.kernels.bspline import TILE, plain_edges_backward, spline_edges, tiled_edges, tiled_edges_backward
 from lamina.kernels.scratch import scratch
 
@@ -49,18 +49,18 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
         Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756. Tiles that stay on the chip, computed again
         in the backward pass: Dao et al. 2022, FlashAttention, arXiv:2205.14135.
     """
-    if torch.compiler.is_compiling() or not _has_operator(x) or x.dtype != weight.dtype:
+    if plain_wanted() or not _has_operator(x) or x.dtype != weight.dtype:
         return F.linear(spline_edges(x, low, scale, grid, degree).flatten(-2), weight.flatten(1))
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     return _SplineLinear.apply(rows, low, scale, weight, grid, degree).view(*x.shape[:-1], len(weight))
 
 
 def _has_operator(x: Tensor) -> bool:
-    if torch.is_autocast_enabled(x.device.type):
-        return False
-    if x.device.type == "cpu":
-        return x.numel() > _part(x.shape[-1]) * x.shape[-1]
-    return x.is_cuda and x.dtype == torch.float32 and has_triton()
+    if x.is_cpu:
+        serves = x.numel() > _part(x.shape[-1]) * x.shape[-1]
+    else:
+        serves = x.is_cuda and x.dtype == torch.float32 and has_triton()
+    return serves and not torch.is_autocast_enabled(x.device.type)
 
 
 def _part(features: int) -> int:
@@ -87,7 +87,7 @@ def _parts(x: Tensor, functions: int, times: int) -> Iterator[tuple[slice, slice
 
 def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]:
     """Rows, grids and weights with one dimension for the members."""
-    return [t.reshape(-1, *t.shape[-2:]) for t in (x, low.unsqueeze(-2), scale.unsqueeze(-2), weight.flatten(-2))]
+    return [stacked(t, 2) for t in (x, low.unsqueeze(-2), scale.unsqueeze(-2), weight.flatten(-2))]
 
 
 def _forward(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int) -> Tensor:
@@ -168,11 +168,8 @@ class _SplineLinear(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
-        stacked = [
-            t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
-            for t, d in zip(inputs[:4], dims[:4], strict=True)
-        ]
-        return _SplineLinear.apply(*stacked, *inputs[4:]), 0  # pyright: ignore[reportReturnType]
+        members = members_first(info.batch_size, dims[:4], inputs[:4])
+        return _SplineLinear.apply(*members, *inputs[4:]), 0  # pyright: ignore[reportReturnType]
 
 
 def _plain_backward(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lamina.kernels import stacked
-from lamina.kernels.scratch import scratch
+from lamina.kernels import members_first, plain_wanted, stacked
+from lamina.kernels.scratch import tiles
 
 # Numbers of a tile's units for each thread: a megabyte in single precision, for each of two buffers.
 _TILE = 262_144
@@ -46,7 +45,7 @@ def tied_step(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> Tensor:
     Source:
         Richter-Powell, Lorraine and Amos 2021, Input Convex Gradient Networks, arXiv:2111.12187.
     """
-    if torch.compiler.is_compiling() or not _has_operator(x, weight):
+    if plain_wanted() or not _has_operator(x, weight):
         return F.linear(smooth_step(F.linear(x, weight, bias)), weight.t(), shift - smooth_step(bias) @ weight)
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
     y: Any = _TiedStep.apply(rows, weight, bias, shift)
@@ -64,29 +63,19 @@ def smooth_step(u: Tensor) -> Tensor:
     return step.square() * torch.add(3, step, alpha=-2)
 
 
-def _tiles(logistic: Tensor, buffers: int) -> Iterator[tuple[slice, Tensor, list[Tensor]]]:
-    """Parts of the rows of a stack of matrices, the numbers there, and buffers of their shape."""
-    members, rows, units = logistic.shape
-    size = max(1, min(rows, _TILE * torch.get_num_threads() // (members * units)))
-    memory = scratch(logistic, buffers * members * size * units)
-    for start in range(0, rows, size):
-        part = slice(start, min(rows, start + size))
-        here = logistic[:, part]
-        yield part, here, list(memory[: buffers * here.numel()].view(buffers, *here.shape))
-
-
 def _steps(logistic: Tensor, start: Tensor, out: Tensor) -> Tensor:
     return torch.mul(logistic, -2, out=out).add_(3).mul_(logistic).mul_(logistic).sub_(start)
 
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     y, logistic = x.new_empty(x.shape), x.new_empty(*x.shape[:-1], weight.shape[-2])
-    rows, out, maps = stacked(x, 2), stacked(y, 2), stacked(weight, 2)
+    rows, out, all_units, maps = stacked(x, 2), stacked(y, 2), stacked(logistic, 2), stacked(weight, 2)
     bias, shift = stacked(bias, 1).unsqueeze(1), stacked(shift, 1).unsqueeze(1)
     start = smooth_step(bias)
-    for part, here, (steps,) in _tiles(stacked(logistic, 2), 1):
-        torch.baddbmm(bias, rows[:, part], maps.mT, out=here).sigmoid_()
-        torch.baddbmm(shift, _steps(here, start, steps), maps, out=out[:, part])
+    for (m, r), (steps,) in tiles(all_units, 1, _TILE):
+        here = all_units[m, r]
+        torch.baddbmm(bias[m], rows[m, r], maps[m].mT, out=here).sigmoid_()
+        torch.baddbmm(shift[m], _steps(here, start[m], steps), maps[m], out=out[m, r])
     return y, logistic
 
 
@@ -94,19 +83,20 @@ def _backward(
     g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, logistic: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     found = x.new_empty(x.shape), weight.new_zeros(weight.shape), bias.new_empty(bias.shape), g.sum(-2)
-    rows, top, maps, start = stacked(x, 2), stacked(g, 2), stacked(weight, 2), stacked(bias, 1).unsqueeze(1).sigmoid()
+    rows, top, maps, all_units = stacked(x, 2), stacked(g, 2), stacked(weight, 2), stacked(logistic, 2)
+    start = stacked(bias, 1).unsqueeze(1).sigmoid()
     by_x, by_weight = stacked(found[0], 2), stacked(found[1], 2)
     by_bias = (maps @ stacked(found[3], 1).unsqueeze(-1)).mT.mul_((start - start.square()).square_()).neg_()
     start = _steps(start, torch.zeros_like(start), torch.empty_like(start))
-    for part, here, (steps, slopes) in _tiles(stacked(logistic, 2), 2):
-        above = top[:, part].contiguous()
-        by_weight.baddbmm_(_steps(here, start, steps).mT, above)
-        torch.bmm(above, maps.mT, out=slopes)
+    for (m, r), (steps, slopes) in tiles(all_units, 2, _TILE):
+        here, above = all_units[m, r], top[m, r]
+        by_weight[m].baddbmm_(_steps(here, start[m], steps).mT, above)
+        torch.bmm(above, maps[m].mT, out=slopes)
         torch.addcmul(here, here, here, value=-1, out=steps)
         slopes.mul_(steps).mul_(steps)  # a sixth of the derivative
-        by_bias += slopes.sum(1, keepdim=True)
-        by_weight.baddbmm_(slopes.mT, rows[:, part], alpha=6)
-        torch.baddbmm(by_bias.new_zeros(()), slopes, maps, beta=0, alpha=6, out=by_x[:, part])
+        by_bias[m] += slopes.sum(1, keepdim=True)
+        by_weight[m].baddbmm_(slopes.mT, rows[m, r], alpha=6)
+        torch.baddbmm(by_bias.new_zeros(()), slopes, maps[m], beta=0, alpha=6, out=by_x[m, r])
     torch.mul(by_bias, 6, out=stacked(found[2], 1).unsqueeze(1))
     return found
 
@@ -135,7 +125,6 @@ class _TiedStep(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
         ctx.save_for_backward(*inputs[:3], output[1])
-        ctx.save_for_forward(*inputs[:3])
         ctx.mark_non_differentiable(output[1])
 
     @staticmethod
@@ -144,21 +133,9 @@ class _TiedStep(torch.autograd.Function):
         return (_plain_backward if again else torch.ops.lamina.tied_step_backward)(g, *ctx.saved_tensors)
 
     @staticmethod
-    def jvp(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, None]:
-        rows, maps, place = ctx.saved_tensors
-        u = rows @ maps.mT + place.unsqueeze(-2)
-        along = _slope(u) * (x @ maps.mT + rows @ weight.mT) + (
-            _slope(u) - _slope(place).unsqueeze(-2)
-        ) * bias.unsqueeze(-2)
-        return along @ maps + (smooth_step(u) - smooth_step(place).unsqueeze(-2)) @ weight + shift.unsqueeze(-2), None
-
-    @staticmethod
     def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
-        stacked = [
-            t.expand(info.batch_size, *t.shape) if d is None else t.movedim(d, 0)
-            for t, d in zip(inputs, dims, strict=True)
-        ]
-        return _TiedStep.apply(*stacked), (0, 0)  # pyright: ignore[reportReturnType]
+        members = members_first(info.batch_size, dims, inputs)
+        return _TiedStep.apply(*members), (0, 0)  # pyright: ignore[reportReturnType]
 
 
 def _slope(u: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lamina.kernels import plain_wanted
+
 _LEAST = 2**14  # angles: the values of fewer are computed again sooner than the derivative is called
 
 
@@ -26,12 +28,12 @@ def waves(z: Tensor, growth: float = 0.0, phase: float = 0.0) -> Tensor:
     Returns:
         ``(*, 2 * features)``, first all cosines.
     """
-    if torch.compiler.is_compiling() or z.numel() < _LEAST:
-        return values_of_waves(z, growth, phase)
+    if plain_wanted() or z.numel() < _LEAST:
+        return plain_waves(z, growth, phase)
     return _Waves.apply(z, growth, phase)  # pyright: ignore[reportReturnType]
 
 
-def values_of_waves(z: Tensor, growth: float, phase: float) -> Tensor:
+def plain_waves(z: Tensor, growth: float, phase: float) -> Tensor:
     """What `waves` computes, in plain operations."""
     angle = z + phase if phase else z
     cosine, sine = angle.cos(), angle.sin()
@@ -41,7 +43,7 @@ def values_of_waves(z: Tensor, growth: float, phase: float) -> Tensor:
     return torch.cat([cosine, sine], dim=-1)
 
 
-def waves_backward(g: Tensor, values: Tensor, growth: float) -> Tensor:
+def _backward(g: Tensor, values: Tensor, growth: float) -> Tensor:
     """The derivative of `waves` by the angles, times `g`."""
     (cosine, sine), (by_cosine, by_sine) = values.chunk(2, -1), g.chunk(2, -1)
     if growth:
@@ -56,19 +58,13 @@ class _Waves(torch.autograd.Function):
 
     @staticmethod
     def forward(z: Tensor, growth: float, phase: float) -> Tensor:
-        return values_of_waves(z, growth, phase)
+        return plain_waves(z, growth, phase)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float, float], output: Tensor) -> None:
         ctx.growth = inputs[1]
         ctx.save_for_backward(output)
-        ctx.save_for_forward(output)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
-        return waves_backward(g, ctx.saved_tensors[0], ctx.growth), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, t: Tensor, *_: Any) -> Tensor:
-        cosine, sine = ctx.saved_tensors[0].chunk(2, -1)
-        return torch.cat([t * (ctx.growth * cosine - sine), t * (ctx.growth * sine + cosine)], dim=-1)
+        return _backward(g, ctx.saved_tensors[0], ctx.growth), None, None

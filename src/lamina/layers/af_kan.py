@@ -95,12 +95,6 @@ class AFKANLinear(nn.Module):
         self.norm.reset_parameters()
         nn.init.normal_(self.weight, std=ACTIVATIONS[self.activation].gain / math.sqrt(self.in_features))
 
-    def functions(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch functions in_features"]:
-        """The squared products at every input, before they are brought to [0, 1]."""
-        x = x.unsqueeze(-2)
-        product = self.function(x - self.start.unsqueeze(-1)) * self.function(self.end.unsqueeze(-1) - x)
-        return product * product
-
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         z = shifted_products(
             features(x, self.in_features), self.start, self.end, self.score, self.temperature.clamp_min(1),
