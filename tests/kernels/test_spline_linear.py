@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lamina.kernels import spline_linear as module
 from lamina.kernels.bspline import spline_edges
 from lamina.kernels.spline_linear import _SplineLinear, spline_linear
 
@@ -33,7 +34,8 @@ def test_on_a_processor_it_is_the_edges_and_a_product():
 
 
 @pytest.mark.parametrize("shape", [(3_000, 64), (2, 20_000, 8), (300, 70)])
-def test_many_rows_go_part_by_part(shape):
+def test_many_rows_go_part_by_part(shape, monkeypatch):
+    monkeypatch.setattr(module, "_part", lambda features: 256)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
     weight = torch.randn(2, GRID + DEGREE + 1, shape[-1], generator=generator, dtype=torch.float64).requires_grad_()
