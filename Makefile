@@ -48,9 +48,12 @@ bench: $(VENV)/.core  ## run the benchmarks, results in benchmarks/results/
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/hopfield.py
+	$(BIN)/python benchmarks/fused_mlp.py
 	$(BIN)/python benchmarks/compiling.py
 	$(BIN)/python benchmarks/fleets.py
 	if [ -f $(DATA)/tables.json ]; then for b in racing adult limits tables; do $(BIN)/python benchmarks/$$b.py $(DATA); done; fi
+	if [ -d $(DATA)/feynman ]; then LAMINA_DATA=$${LAMINA_DATA:-$(DATA)} $(BIN)/python benchmarks/feynman.py; fi
 	$(BIN)/python benchmarks/readme.py
 
 .PHONY: evidence
