@@ -53,8 +53,7 @@ def shifted_products(
         Learning, arXiv:2503.06112.
     """
     rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    tiled = x.is_cpu and x.numel() >= _LEAST and x.dtype == start.dtype and function is F.silu
-    if not tiled or plain_wanted():
+    if plain_wanted() or not x.is_cpu or x.numel() < _LEAST or x.dtype != start.dtype or function is not F.silu:
         return plain_products(rows, start, end, score, temperature, function).view(x.shape)
     return _ShiftedProducts.apply(rows, start, end, score, temperature).view(x.shape)
 
