@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from lamina.layers.hopfield import Hopfield, HopfieldLookup, HopfieldPooling
 
 RESULTS = Path(__file__).parent / "results" / "hopfield.json"
-SETS, TOKENS, PATTERNS, HEADS, EXTRA = 64, 64, 256, 4, 3
+SETS, TOKENS, ROWS, PATTERNS, HEADS, EXTRA = 64, 64, 1_024, 256, 4, 3
 WIDTHS, THREADS = (64, 256), (1, 2)
 
 
@@ -89,22 +89,31 @@ def authors(kind: str, n: int, updates: int) -> Callable[[Tensor], Tensor] | Non
     return (hflayers.Hopfield if kind == "association" else hflayers.HopfieldPooling)(input_size=n, **options)
 
 
+def compare(
+    attention: nn.Module, contenders: dict[str, Callable[[Tensor], Tensor]], x: Tensor, repeats: int
+) -> dict[str, list[float]]:
+    """Milliseconds of steps, in turn."""
+    modules = {"attention": attention, **contenders}
+    return timed({name: (lambda m=m: step(m, x)) for name, m in modules.items()}, repeats)
+
+
 def measure(repeats: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for threads, n, kind in itertools.product(THREADS, WIDTHS, ("association", "pooling", "lookup")):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        x = torch.randn(SETS * TOKENS, n) if kind == "lookup" else torch.randn(SETS, TOKENS, n)
-        contenders = {"attention": Attention(n, kind), "one update": ours(kind, n, 1), "four": ours(kind, n, 1 + EXTRA)}
-        contenders |= {
-            name: layer
-            for name, updates in (("authors, one", 1), ("authors, four", 1 + EXTRA))
-            if (layer := authors(kind, n, updates)) is not None
+        x = torch.randn(ROWS, n) if kind == "lookup" else torch.randn(SETS, TOKENS, n)
+        attention = Attention(n, kind)
+        contenders = {"one update": ours(kind, n, 1), "four": ours(kind, n, 1 + EXTRA), "alone": Alone(n, kind)}
+        runs = compare(attention, contenders, x, repeats)
+        theirs = {
+            name: authors(kind, n, updates) for name, updates in (("authors, one", 1), ("authors, four", 1 + EXTRA))
         }
-        contenders["alone"] = Alone(n, kind)
-        runs = timed({name: (lambda m=m, x=x: step(m, x)) for name, m in contenders.items()}, repeats)
+        # apart, as they are slow: there would be few rounds
+        others = compare(attention, {name: layer for name, layer in theirs.items() if layer is not None}, x, 3)
         key = f"{kind}, {threads} threads, {n}"
-        found[key] = {name: ratio(times, runs["attention"]) for name, times in runs.items() if name != "alone"}
+        found[key] = {name: ratio(runs[name], runs["attention"]) for name in ("one update", "four")}
+        found[key] |= {name: ratio(others[name], others["attention"]) for name in others if name != "attention"}
         extra = [(four - one) / EXTRA for four, one in zip(runs["four"], runs["one update"], strict=True)]
         found[key]["an extra update to attention alone"] = ratio(extra, runs["alone"])
         print(key, found[key], flush=True)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from lamina.kernels import bumps as module
 from lamina.kernels.bumps import bumps, plain_bumps
 
 FUNCTIONS = {
@@ -9,6 +10,12 @@ FUNCTIONS = {
     "wavelet": lambda v: (1 - v**2) * np.exp(-(v**2) / 2),
     "relu": lambda v: np.maximum(1 - (v / 2) ** 2, 0) ** 2,
 }
+
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch):
+    """The operator also for few places."""
+    monkeypatch.setattr(module, "_LEAST", 0)
 
 
 def places(*shape):

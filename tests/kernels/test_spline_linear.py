@@ -36,6 +36,7 @@ def test_on_a_processor_it_is_the_edges_and_a_product():
 @pytest.mark.parametrize("shape", [(3_000, 64), (2, 20_000, 8), (300, 70)])
 def test_many_rows_go_part_by_part(shape, monkeypatch):
     monkeypatch.setattr(module, "_part", lambda features: 256)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
     weight = torch.randn(2, GRID + DEGREE + 1, shape[-1], generator=generator, dtype=torch.float64).requires_grad_()

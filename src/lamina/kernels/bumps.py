@@ -13,6 +13,7 @@ from lamina.kernels.bspline import distances
 from lamina.kernels.scratch import tiles
 
 _TILE = 8_192  # numbers whose functions are computed at a time
+_LEAST = 2**12  # places: with fewer, the calls of an operator take longer than plain operations
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("bumps(Tensor u, str kind, int grid, int degree) -> Tensor")
 _LIBRARY.define("bumps_backward(Tensor g, Tensor u, str kind, int grid, int degree) -> Tensor")
@@ -23,8 +24,9 @@ def bumps(u: Tensor, kind: str, grid: int, degree: int) -> Tensor:
 
     .. math:: e_k = f\big(\mathrm{clamp}(u, 0, G) - k + \tfrac{p+1}2\big), \quad k = 1 \ldots G + p
 
-    On a processor it is an operator that computes a tile of rows at a time, within the cache. Under `torch.compile` and
-    `torch.export`, and elsewhere, it is plain operations. Both can be differentiated as often as the function.
+    Of many places on a processor it is an operator that computes a tile of rows at a time, within the cache. Otherwise,
+    and under `torch.compile` and `torch.export`, it is plain operations. Both can be differentiated as often as the
+    function.
 
     Args:
         u: places, ``(*, features)``.
@@ -36,9 +38,9 @@ def bumps(u: Tensor, kind: str, grid: int, degree: int) -> Tensor:
     Returns:
         ``(*, grid + degree, features)``.
     """
-    if u.device.type in ("cpu", "meta") and not plain_wanted():
-        return _Bumps.apply(u, kind, grid, degree)  # pyright: ignore[reportReturnType]
-    return plain_bumps(u, kind, grid, degree)
+    if plain_wanted() or not u.is_cpu or u.numel() < _LEAST:
+        return plain_bumps(u, kind, grid, degree)
+    return _Bumps.apply(u, kind, grid, degree)  # pyright: ignore[reportReturnType]
 
 
 def plain_bumps(u: Tensor, kind: str, grid: int, degree: int) -> Tensor:

@@ -28,11 +28,11 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
     .. math:: y_o = \sum_i \sum_{k=0}^{G+p} w_{oki}\, e_k(x_i)
 
-    with the :math:`e_k` of `lamina.kernels.bspline.spline_edges`. Those of many rows never stand in memory: a processor
-    computes them for a part of the rows, within its cache, and again in the backward pass. On CUDA, in single precision
-    and where Triton is installed, a kernel computes them where the product takes them up. Few rows, `torch.compile` and
-    whatever else go through `spline_edges` and a matrix product. It can be differentiated as often as the splines, by
-    `x` and `weight`.
+    with the :math:`e_k` of `lamina.kernels.bspline.spline_edges`. Those of many rows never stand in memory: one thread
+    of a processor computes them for a part of the rows, within its cache, and again in the backward pass. On CUDA, in
+    single precision and where Triton is installed, a kernel computes them where the product takes them up. Few rows,
+    several threads, `torch.compile` and whatever else go through `spline_edges` and a matrix product. It can be
+    differentiated as often as the splines, by `x` and `weight`.
 
     Args:
         x: any numbers, ``(*, in_features)``.
@@ -56,8 +56,8 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
 
 def _has_operator(x: Tensor) -> bool:
-    if x.is_cpu:
-        serves = x.numel() > _part(x.shape[-1]) * x.shape[-1]
+    if x.is_cpu:  # several threads wait for each other at every part, which takes longer than what parts save
+        serves = torch.get_num_threads() == 1 and x.numel() > _part(x.shape[-1]) * x.shape[-1]
     else:
         serves = x.is_cuda and x.dtype == torch.float32 and has_triton()
     return serves and not torch.is_autocast_enabled(x.device.type)
@@ -65,7 +65,7 @@ def _has_operator(x: Tensor) -> bool:
 
 def _part(features: int) -> int:
     """Rows that a processor computes at a time: with fewer than some hundred, it reads the weights too often."""
-    return max(256, TILE * torch.get_num_threads() // max(1, features))
+    return max(512, TILE // max(1, features))
 
 
 def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
