@@ -54,7 +54,8 @@ def test_all_jobs_are_done_and_the_progress_rises_to_one(store, workers):
     done = [p.done for p in seen]
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0.0, 1.0)
-    assert len({p.job for p in seen}) > 2
+    # other processes are asked now and then, and may have done several jobs meanwhile
+    assert len({p.job for p in seen}) > (2 if workers is ONE else 1)
     assert seen[0].workers == str(workers)
 
 

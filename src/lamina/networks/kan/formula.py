@@ -282,6 +282,17 @@ def _edges(layers: list[list[_Sum]]) -> Iterator[_Edge]:
     return (edge for layer in layers for node in layer for edge in node.edges)
 
 
+def _unshifted(edge: _Edge) -> list[float]:
+    """The constants of an edge, those of an exponential without a shift, which its factor can be as well.
+
+    Both together, one large and one tiny, would keep least squares from getting anywhere.
+    """
+    if edge.name == "exp(x)" and abs(edge.constants[1]) < 300:
+        a, b, c = edge.constants
+        return [a, 0.0, c * math.exp(b)]
+    return edge.constants
+
+
 def _evaluate(layers: list[list[_Sum]], rows: Array) -> Array:
     h = rows
     for layer in layers:
@@ -294,6 +305,8 @@ def _fit_together(layers: list[list[_Sum]], rows: Array, truth: Array) -> None:
     """All constants at once, by least squares on the data; kept only where that is better."""
 
     nodes = list(itertools.chain.from_iterable(layers))
+    for edge in _edges(layers):
+        edge.constants = _unshifted(edge)
 
     def read() -> Array:
         return np.array([c for node in nodes for c in (node.constant, *(c for e in node.edges for c in e.constants))])
@@ -335,9 +348,7 @@ def _expressions(layers: list[list[_Sum]], names: Sequence[str]) -> tuple[Any, .
                 if not edge.name:
                     total += number(edge.constants[0]) * sympy.Function(_spline_name(edge.place))(t)
                     continue
-                a, b, c = edge.constants
-                if edge.name == "exp(x)" and abs(b) < 300:
-                    b, c = 0.0, c * math.exp(b)
+                a, b, c = _unshifted(edge)
                 inside = number(a, 0.0) * t + number(b, a)
                 total += number(c, 0.0) * sympy.sympify(edge.name).subs(sympy.Symbol("x"), inside)
             sums.append(total)
