@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from lamina.kernels import has_triton, members_first, plain_wanted, stacked
 from lamina.kernels.bspline import TILE, plain_edges_backward, spline_edges, tiled_edges, tiled_edges_backward
-from lamina.kernels.scratch import scratch
+from lamina.kernels.scratch import tiles
 
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_linear(Tensor x, Tensor low, Tensor scale, Tensor weight, int grid, int degree) -> Tensor")
@@ -73,18 +72,6 @@ def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Ten
     return spline_edges(x.contiguous(), low.unsqueeze(-2), scale.unsqueeze(-2), grid, degree).flatten(-2)
 
 
-def _parts(x: Tensor, functions: int, times: int) -> Iterator[tuple[slice, slice, tuple[Tensor, ...]]]:
-    """Members and rows to compute at a time, whole members where they have few rows, and memory for their edges."""
-    members, rows, features = x.shape
-    size = _part(features)
-    group = max(1, size // max(1, rows))
-    for m in range(0, members, group):
-        for r in range(0, rows, size):
-            shape = (times, min(members - m, group), min(rows - r, size), functions, features)
-            memory = scratch(x, math.prod(shape))[: math.prod(shape)].view(shape)
-            yield slice(m, m + group), slice(r, r + size), memory.unbind()
-
-
 def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]:
     """Rows, grids and weights with one dimension for the members."""
     return [stacked(t, 2) for t in (x, low.unsqueeze(-2), scale.unsqueeze(-2), weight.flatten(-2))]
@@ -93,7 +80,8 @@ def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]
 def _forward(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int) -> Tensor:
     rows, low, scale, flat = _flat(x, low, scale, weight)
     y = x.new_empty(*rows.shape[:2], weight.shape[-3])
-    for m, r, (edges,) in _parts(rows, weight.shape[-2], 1):
+    for (m, r), memory in tiles(rows, weight.shape[-2], _part(x.shape[-1]) * x.shape[-1]):
+        edges = memory.view(*memory.shape[1:3], *weight.shape[-2:])
         tiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
         torch.bmm(edges.flatten(-2), flat[m].mT, out=y[m, r])
     return y.view(*x.shape[:-1], -1)
@@ -105,7 +93,8 @@ def _backward(
     rows, low, scale, flat = _flat(x, low, scale, weight)
     above = g.reshape(*rows.shape[:2], -1)
     by_input, by_weight = torch.empty_like(rows), torch.zeros_like(flat)
-    for m, r, (edges, back) in _parts(rows, weight.shape[-2], 2):
+    for (m, r), memory in tiles(rows, 2 * weight.shape[-2], _part(x.shape[-1]) * x.shape[-1]):
+        edges, back = memory.view(2, *memory.shape[1:3], *weight.shape[-2:]).unbind()
         tiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
         by_weight[m].baddbmm_(above[m, r].mT, edges.flatten(-2))
         torch.bmm(above[m, r], flat[m], out=back.flatten(-2))
