@@ -18,12 +18,14 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
 import torch.nn.functional as F
+from numba.core.registry import CPUDispatcher
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -147,12 +149,21 @@ def eager(names: list[str], repeats: int, *, compiled: bool = False) -> dict[str
 
 
 class Operations(TorchDispatchMode):
-    """Keeps all arithmetic, inside operators too: products and sums, and functions of single numbers."""
+    """Keeps all arithmetic, inside operators too: products, sums, compiled loops, and functions of single numbers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.whole: list[Callable[[], Any]] = []
         self.single: list[tuple[Any, tuple[Any, ...], dict[str, Any], int]] = []
+
+    def loops(self) -> AbstractContextManager[Any]:
+        """Also calls of compiled loops are kept."""
+
+        def call(loop: Any, *args: Any) -> None:
+            self.whole.append(lambda: loop(*args))
+            super(CPUDispatcher, loop).__call__(*args)
+
+        return mock.patch.object(CPUDispatcher, "__call__", call, create=True)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -168,6 +179,8 @@ class Operations(TorchDispatchMode):
         elif any(torch.Tag.pointwise in getattr(packet, name).tags for name in packet.overloads()):
             given = {key: value for key, value in kwargs.items() if key not in ("out", "grad_input")}
             self.single.append((packet, args, given, results[0].numel()))
+        elif packet in MORE:
+            self.whole.append(lambda: func(*args, **kwargs))
         elif packet in SUMS:
             into = {} if "out" in kwargs or packet is not func.overloadpacket else {"out": results[0].clone()}
             self.whole.append(lambda: func.overloadpacket(*args, **kwargs, **into))
@@ -176,15 +189,18 @@ class Operations(TorchDispatchMode):
 
 aten = torch.ops.aten
 COPIES = {aten.clone, aten.copy, aten._to_copy, aten.fill, aten.zeros_like, aten.ones_like, aten.zero}
-SUMS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.sum}
+SUMS = {aten.mm, aten.addmm, aten.bmm, aten.baddbmm, aten.sum, aten.mean, aten.cumsum}
+# made of products and sums; they take no memory set aside
+MORE = {aten.native_layer_norm, aten.native_layer_norm_backward, aten._softmax, aten._softmax_backward_data}
+MORE |= {aten._euclidean_dist}
 TILE = 16_384  # numbers: some tensors of that size stay in the cache of a core
 
 
 def limit(names: list[str], repeats: int) -> dict[str, Any]:
     """Each layer, one thread, against its own arithmetic alone.
 
-    That is all products and sums of forward and backward, into memory set aside, and its functions of single numbers
-    at the speed that they have in cache: no copies, no memory to find, no gradient tape, no calls.
+    That is all products, sums and compiled loops of forward and backward, into memory set aside, and its functions of
+    single numbers at the speed that they have in cache: no copies, no memory to find, no gradient tape, no calls.
     """
     found: dict[str, Any] = {}
     torch.set_num_threads(1)
@@ -195,7 +211,7 @@ def limit(names: list[str], repeats: int) -> dict[str, Any]:
         layer, x = make(n), torch.randn(batch, n)
         step(layer, x)
         layer.zero_grad()
-        with Operations() as seen:
+        with Operations() as seen, seen.loops():
             step(layer, x)
         rest = sum(numbers * cost(func, args, kwargs) for func, args, kwargs, numbers in seen.single)
 

@@ -1,16 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from gradient_tape import has_operator
 
-from lamina.kernels import rational as module
 from lamina.kernels.rational import plain_rational, rational
-
-
-@pytest.fixture(autouse=True)
-def always(monkeypatch):
-    """The operator also for few numbers."""
-    monkeypatch.setattr(module, "_LEAST", 0)
 
 
 def drawn(*shape, groups=2, seed=0):
@@ -62,10 +54,3 @@ def test_the_operator_is_well_formed():
     x, a, b = (t.detach() for t in drawn(7, 3))
     torch.library.opcheck(torch.ops.lamina.rational.default, (x, a, b))
     torch.library.opcheck(torch.ops.lamina.rational_backward.default, (x, x, rational(x, a, b), a, b))
-
-
-def test_few_numbers_are_plain_operations(monkeypatch):
-    monkeypatch.setattr(module, "_LEAST", 100)
-    for rows, operator in ((24, False), (25, True)):
-        inputs = drawn(rows, 4)
-        assert has_operator(rational(*inputs)) == operator

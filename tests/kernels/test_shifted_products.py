@@ -1,15 +1,7 @@
 import pytest
 import torch
-from gradient_tape import has_operator
 
-from lamina.kernels import shifted_products as module
 from lamina.kernels.shifted_products import plain_products, shifted_products
-
-
-@pytest.fixture(autouse=True)
-def always(monkeypatch):
-    """The operator also for few numbers."""
-    monkeypatch.setattr(module, "_LEAST", 0)
 
 
 def drawn(*shape, functions=4, seed=0):
@@ -79,10 +71,3 @@ def test_the_operator_is_well_formed():
     inputs = [t.detach() for t in drawn(7, 3)]
     torch.library.opcheck(torch.ops.lamina.shifted_products.default, tuple(inputs))
     torch.library.opcheck(torch.ops.lamina.shifted_products_backward.default, (inputs[0], *inputs))
-
-
-def test_few_numbers_are_plain_operations(monkeypatch):
-    monkeypatch.setattr(module, "_LEAST", 100)
-    for rows, operator in ((24, False), (25, True)):
-        inputs = drawn(rows, 4)
-        assert has_operator(shifted_products(*inputs)) == operator

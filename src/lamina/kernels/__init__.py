@@ -6,7 +6,9 @@ import importlib.util
 import math
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -26,6 +28,34 @@ def plain_wanted() -> bool:
     return torch.compiler.is_compiling() or forward_ad._current_level >= 0
 
 
+def has_loops(first: Tensor, *others: Tensor) -> bool:
+    """Whether compiled loops serve: for tensors of one type, single or double precision, on a processor."""
+    kind = first.dtype
+    serves = not plain_wanted() and first.is_cpu and kind in (torch.float32, torch.float64)
+    return serves and all(t.dtype == kind for t in others)
+
+
+def arrays(core: int, *tensors: Tensor) -> list[np.ndarray]:
+    """Tensors on a processor for compiled loops: contiguous, all dimensions before the last `core` as one.
+
+    A tensor that is contiguous shares its memory with what is returned.
+    """
+    found = [t.detach().contiguous().numpy() for t in tensors]
+    shapes = [(math.prod(a.shape[: a.ndim - core]), *a.shape[a.ndim - core :]) for a in found]
+    return [a.reshape(shape) for a, shape in zip(found, shapes, strict=True)]
+
+
+class Operator(torch.autograd.Function):
+    """A `torch.autograd.Function` without its look at the signature of `forward` at every call."""
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Outside of transformations at once what the base does in the end; no argument has a default."""
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*args)
+        return super(torch.autograd.Function, cls).apply(*args)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def members_first(size: int, dims: Sequence[int | None], tensors: Sequence[Tensor]) -> list[Tensor]:
     """What `vmap` hands over, with the dimension of its members in front; what has none is the same for all."""
     pairs = zip(tensors, dims, strict=True)
@@ -34,4 +64,6 @@ def members_first(size: int, dims: Sequence[int | None], tensors: Sequence[Tenso
 
 def stacked(t: Tensor, core: int) -> Tensor:
     """With all dimensions of members, those before the last `core`, as one."""
+    if t.ndim <= core + 1:
+        return t if t.ndim > core else t.unsqueeze(0)
     return t.reshape(math.prod(t.shape[: t.ndim - core]), *t.shape[t.ndim - core :])

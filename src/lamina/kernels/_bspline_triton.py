@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lamina.kernels.bspline import _terms
+from lamina.kernels.bspline import terms
 
 _ROWS, _FEATURES, _OUTPUTS = 64, 32, 64
 _PROGRAMS = 512  # enough for every multiprocessor
@@ -170,4 +170,4 @@ def _inputs(*given: Tensor) -> list[Tensor]:
 
 
 def _weights(x: Tensor, degree: int) -> Tensor:
-    return x.new_tensor([weight for _, weight in _terms(degree)])
+    return x.new_tensor([weight for _, weight in terms(degree)])

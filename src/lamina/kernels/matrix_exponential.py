@@ -1,4 +1,4 @@
-"""The exponential of many small matrices: on a processor computed with the entries of many matrices side by side."""
+"""The exponential of many small matrices: on a processor by compiled loops that run over matrices."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamina.kernels import plain_wanted
-from lamina.kernels.scratch import scratch
+from lamina.kernels import Operator, arrays, has_loops
 
-# Numbers of a tile for each thread: two megabytes in single precision. In smaller ones calls weigh more.
-_TILE = 524_288
 _LARGEST = 8  # rows of a matrix: the products of larger ones are better left to the matrix products of PyTorch
 _ORDER = 4  # the polynomial is one of this order in a matrix, with coefficients of this order in another
 # The norm up to which the polynomial is exact: theta^16 / 17! is half the distance of 1 to the next number.
@@ -30,9 +27,9 @@ def matrix_exp(a: Tensor) -> Tensor:
               = \sum_{i=0}^{3} \Big( \sum_{j=0}^{3} \frac{A^j}{(4i + j)!} \Big) A^{4i} + \frac{A^{16}}{16!}
 
     A matrix has its own :math:`s`, so that it does not depend on those beside it. Small matrices of real numbers on a
-    processor are an operator: six products of matrices and one for each :math:`s`, each a handful of operations on all
-    matrices of a tile. The derivative is computed with a matrix, at three products for one. Others, and all under
-    `torch.compile` and `torch.export`, are `torch.linalg.matrix_exp`. It can be differentiated as often as one likes.
+    processor are an operator of compiled loops: six products of matrices and one for each :math:`s`. The derivative is
+    computed with a matrix, at three products for one. Others, and all under `torch.compile` and `torch.export`, are
+    `torch.linalg.matrix_exp`. It can be differentiated as often as one likes.
 
     Args:
         a: ``(*, n, n)``.
@@ -47,7 +44,7 @@ def matrix_exp(a: Tensor) -> Tensor:
     """
     if a.shape[-1] == 1:
         return a.exp()
-    if plain_wanted() or not a.is_cpu or a.dtype not in _EXACT or a.shape[-1] > _LARGEST:
+    if a.shape[-1] > _LARGEST or not has_loops(a):
         return torch.linalg.matrix_exp(a)
     return _MatrixExp.apply(a)  # pyright: ignore[reportReturnType]
 
@@ -60,74 +57,23 @@ def _coefficients(dtype: torch.dtype) -> Tensor:
     return torch.tensor(rows, dtype=dtype)
 
 
-def _exp(a: Tensor, direction: Tensor | None = None) -> Tensor:
-    """The exponentials of matrices ``(matrices, n, n)``, or their derivatives in a direction."""
-    found, n = a.new_empty(a.shape), a.shape[-1]
-    kinds = 1 if direction is None else 2
-    numbers = (2 * _ORDER + 1) * kinds * n**2, (2 * kinds - 1) * n**3
-    size = max(1, min(len(a), _TILE * torch.get_num_threads() // sum(numbers)))
-    memory = scratch(a, sum(numbers) * size)
-    for start in range(0, len(a), size):
-        part = slice(start, min(len(a), start + size))
-        inputs = [t[part].permute(1, 2, 0) for t in (a, direction) if t is not None]
-        count = part.stop - part.start
-        matrices, terms = memory[: sum(numbers) * count].split([count * m for m in numbers])
-        matrices, terms = matrices.view(-1, kinds, n, n, count), terms.view(-1, n, n, n, count)
-        found[part] = _exp_tile(inputs, matrices, terms).permute(2, 0, 1)
+def _exp(a: Tensor, direction: Tensor) -> Tensor:
+    """The exponentials of matrices, or their derivatives in the direction of others, if there are some."""
+    from lamina.kernels import _matrix_exponential_loops as loops
+
+    found = a.new_empty(a.shape)
+    coefficients, limit = _coefficients(a.dtype).numpy(), _EXACT[a.dtype]
+    loops.exponentials(*arrays(2, a, direction), coefficients, limit, *arrays(2, found))
     return found
 
 
-def _exp_tile(inputs: list[Tensor], matrices: Tensor, terms: Tensor) -> Tensor:
-    """The exponentials of matrices ``(n, n, count)``, or their derivatives in a direction, which comes second.
-
-    Args:
-        inputs: the matrices, and the direction.
-        matrices: memory for the powers 1 to 4, four coefficients of powers of the fourth and one more, with each its
-            derivative behind it, ``(9, kinds, n, n, count)``.
-        terms: memory for what a product adds up, in one matrix or in three.
-    """
-    kinds = len(inputs)
-    outs, rights = matrices.flatten(0, 1).unbind(), matrices.unsqueeze(3).unbind()
-    lefts = matrices.transpose(2, 3).unsqueeze(4).flatten(0, 1).unbind()
-    firsts, first, last, slopes = terms[:kinds], terms[0], terms[-1], terms[1:].flatten(0, 1)
-
-    def multiply(i: int, j: int, k: int) -> None:
-        """The product of two matrices into a third, by their numbers."""
-        torch.mul(lefts[kinds * i], rights[j], out=firsts)
-        torch.sum(first, 0, out=outs[kinds * k])
-        if kinds == 2:
-            torch.mul(lefts[2 * i + 1], rights[j][0], out=last)
-            torch.sum(slopes, 0, out=outs[2 * k + 1])
-
-    for out, t in zip(outs, inputs, strict=False):
-        out.copy_(t)
-    norm, coefficients = outs[0].abs().sum(0).amax(0), _coefficients(matrices.dtype)
-    halvings = torch.frexp(norm.mul_(1 / _EXACT[norm.dtype])).exponent.clamp_(min=0)
-    matrices[0] *= torch.ldexp(norm.fill_(1), -halvings)
-    for i, j in ((0, 0), (0, 1), (1, 1)):
-        multiply(i, j, i + j + 1)
-    powers, blocks = matrices[:_ORDER].view(_ORDER, -1), matrices[_ORDER : 2 * _ORDER]
-    torch.mm(coefficients[:, 1:], powers, out=blocks.view(_ORDER, -1))
-    blocks[:, 0].diagonal(dim1=1, dim2=2).add_(coefficients[:, :1, None])
-    fourth, result, spare = _ORDER - 1, _ORDER, 2 * _ORDER
-    while result < spare - 1:
-        multiply(result, fourth, spare)
-        result += 1
-        matrices[result] += matrices[spare]
-    for i in range(int(halvings.max())):
-        multiply(result, result, spare)
-        torch.where(halvings > i, matrices[spare], matrices[result], out=matrices[result])
-    return outs[kinds * result + kinds - 1]
-
-
 def _forward(a: Tensor) -> Tensor:
-    return _exp(a.reshape(math.prod(a.shape[:-2]), *a.shape[-2:])).view(a.shape)
+    return _exp(a, a.new_empty(0, *a.shape[-2:]))
 
 
 def _backward(g: Tensor, a: Tensor) -> Tensor:
     """The derivative at the transposed matrix in the direction of `g`."""
-    rows = math.prod(a.shape[:-2])
-    return _exp(a.mT.reshape(rows, *a.shape[-2:]), g.reshape(rows, *a.shape[-2:])).view(a.shape)
+    return _exp(a.mT, g)
 
 
 _LIBRARY.impl("matrix_exp", _forward, "CPU")
@@ -144,7 +90,7 @@ def _(g: Tensor, a: Tensor) -> Tensor:
     return torch.empty_like(a, memory_format=torch.contiguous_format)
 
 
-class _MatrixExp(torch.autograd.Function):
+class _MatrixExp(Operator):
     """The operator with its derivative; a stack of members is more matrices."""
 
     @staticmethod

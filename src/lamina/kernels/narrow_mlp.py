@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lamina.kernels import has_triton, members_first, plain_wanted, stacked
+from lamina.kernels import Operator, has_triton, members_first, plain_wanted, stacked
 from lamina.kernels.scratch import scratch
 
 # Numbers of a tile's activations for each thread, all layers that are kept together: two megabytes in single precision.
@@ -158,7 +158,7 @@ def _(x: torch.Size, weights: list[torch.Size], *others: Any, **more: Any) -> in
     return 2 * x[-2] * sum(math.prod(weight) for weight in weights)
 
 
-class _NarrowMLP(torch.autograd.Function):
+class _NarrowMLP(Operator):
     """The operator with its derivative, and with a stack of members as one more dimension."""
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Rational functions without poles: as plain operations, and as an operator that stays in the cache."""
+"""Rational functions without poles: as plain operations, and as an operator of compiled loops."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamina.kernels import members_first, plain_wanted
-from lamina.kernels.scratch import tiles
+from lamina.kernels import Operator, arrays, has_loops, members_first
 
-# Numbers of a tile: of 8,192 to 65,536, the most was the fastest, as it has the fewest calls.
-_TILE = 65_536
-_LEAST = 2**14  # numbers: with fewer, the calls of an operator take longer than plain operations
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("rational(Tensor x, Tensor a, Tensor b) -> Tensor")
 _LIBRARY.define("rational_backward(Tensor g, Tensor x, Tensor y, Tensor a, Tensor b) -> (Tensor, Tensor, Tensor)")
@@ -26,9 +22,9 @@ def rational(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     .. math:: y_i = \frac{\sum_{k=0}^{m} a_{kg} x_i^k}{1 + \big|\sum_{k=1}^{n} b_k x_i^k\big|}, \qquad
               g = \lfloor i \cdot \mathrm{groups} / \mathrm{features} \rfloor
 
-    Of many numbers on a processor it is an operator that computes a tile of rows at a time, within the cache, and keeps
-    nothing but its input and its output. Otherwise, and under `torch.compile` and `torch.export`, it is plain
-    operations. Both can be differentiated as often as one likes.
+    On a processor, in single and double precision, it is an operator of compiled loops, which keeps nothing but its
+    input and its output. Elsewhere, and under `torch.compile` and `torch.export`, it is plain operations. Both can be
+    differentiated as often as one likes.
 
     Args:
         x: any numbers, ``(*, features)``.
@@ -38,9 +34,11 @@ def rational(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     Source:
         Molina et al. 2020, Padé Activation Units, arXiv:1907.06732.
     """
-    if plain_wanted() or not x.is_cpu or x.numel() < _LEAST or x.dtype != a.dtype:
+    if not has_loops(x, a, b):
         return plain_rational(x, a, b)
-    return _Rational.apply(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), a, b).view(x.shape)
+    if x.ndim != 2:
+        return rational(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]), a, b).view(x.shape)
+    return _Rational.apply(x, a, b)  # pyright: ignore[reportReturnType]
 
 
 def plain_rational(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -54,63 +52,32 @@ def _groups(x: Tensor, a: Tensor) -> Tensor:
     return torch.arange(x.shape[-1], device=x.device) * a.shape[-1] // x.shape[-1]
 
 
-def _polynomial(x: Tensor, coefficients: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+def _polynomial(x: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
     """The sum of ``coefficients[k] x^k``, after Horner."""
     *others, below, last = coefficients
-    # one operation on two coefficients that numbers share is slower than two
-    total = x * last + below if out is None else torch.mul(x, last, out=out).add_(below)
+    total = x * last + below
     for coefficient in reversed(others):
-        total = torch.addcmul(coefficient, total, x, out=out)
+        total = torch.addcmul(coefficient, total, x)
     return total
 
 
-def _stacks(x: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Numbers ``(members, rows, features)``, and coefficients ``(*, members, 1, features or 1)``."""
-    members = math.prod(x.shape[:-2])
-    above = a.reshape(members, *a.shape[-2:]).index_select(-1, _groups(x, a))
-    below = b.reshape(members, b.shape[-1])
-    return x.reshape(members, *x.shape[-2:]), above.transpose(0, 1).unsqueeze(2), below.T[..., None, None]
-
-
-def _slopes(coefficients: Tensor) -> Tensor:
-    """The coefficients of the derivative of a polynomial whose constant is left out."""
-    return coefficients * torch.arange(1.0, 1 + len(coefficients), dtype=coefficients.dtype).view(-1, 1, 1, 1)
-
-
 def _forward(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    from lamina.kernels import _rational_loops
+
+    forward, _ = _rational_loops.of(a.shape[-2], b.shape[-1])
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
-    numbers, above, below = _stacks(x, a, b)
-    out = y.view(numbers.shape)
-    for at, (under,) in tiles(numbers, 1, _TILE):
-        part = numbers[at]
-        _polynomial(part, below[:, at[0]].unbind(), under).mul_(part).abs_().add_(1)
-        _polynomial(part, above[:, at[0]].unbind(), out[at]).div_(under)
+    forward(*arrays(2, x, a), *arrays(1, b), *arrays(2, y))
     return y
 
 
 def _backward(g: Tensor, x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    from lamina.kernels import _rational_loops
+
+    _, backward = _rational_loops.of(a.shape[-2], b.shape[-1])
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    numbers, above, below = _stacks(x, a, b)
-    upper, lower = _slopes(above[1:]), _slopes(below)
-    by_a, by_b = torch.zeros_like(above), torch.zeros_like(below)
-    tops, values, out = (t.reshape(numbers.shape) for t in (g, y, by_x))
-    order, terms = len(above), len(below)
-    for at, buffers in tiles(numbers, order + 2, _TILE):
-        part, slope, powers = numbers[at], out[at], buffers[:order]  # those of the numbers, times `over`
-        over, *others, under, signed = buffers.unbind()
-        inner = _polynomial(part, below[:, at[0]].unbind(), signed).mul_(part)
-        torch.div(tops[at], torch.abs(inner, out=over).add_(1), out=over)
-        inner.sgn_().mul_(values[at])
-        _polynomial(part, lower[:, at[0]].unbind(), under).mul_(signed)
-        _polynomial(part, upper[:, at[0]].unbind(), slope).sub_(under).mul_(over)
-        for power in others:
-            over = torch.mul(over, part, out=power)
-        by_a[:, at[0]] += powers.sum(2, keepdim=True)
-        sums = powers[1 : terms + 1].flatten(2).transpose(0, 1) @ signed.view(len(signed), -1, 1)
-        by_b[:, at[0]] -= sums.transpose(0, 1).unsqueeze(-1)
-    found = a.new_zeros(len(numbers), *a.shape[-2:])
-    found.index_add_(-1, _groups(x, a), by_a.squeeze(2).transpose(0, 1))
-    return by_x, found.view(a.shape), by_b[..., 0, 0].T.reshape(b.shape)
+    by_a, by_b = a.new_zeros(a.shape), b.new_zeros(b.shape)
+    backward(*arrays(2, g, x, y, a), *arrays(1, b), *arrays(2, by_x, by_a), *arrays(1, by_b))
+    return by_x, by_a, by_b
 
 
 _LIBRARY.impl("rational", _forward, "CPU")
@@ -128,7 +95,7 @@ def _(g: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     return x.new_empty(x.shape), a.new_empty(a.shape), b.new_empty(b.shape)
 
 
-class _Rational(torch.autograd.Function):
+class _Rational(Operator):
     """The operator with its derivative, and with a stack of members as one more dimension."""
 
     @staticmethod

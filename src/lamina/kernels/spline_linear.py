@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lamina.kernels import has_triton, members_first, plain_wanted, stacked
-from lamina.kernels.bspline import TILE, plain_edges_backward, spline_edges, tiled_edges, tiled_edges_backward
+from lamina.kernels import Operator, has_loops, has_triton, members_first, plain_wanted, stacked
+from lamina.kernels.bspline import compiled_edges, compiled_edges_backward, plain_edges_backward, spline_edges
 from lamina.kernels.scratch import tiles
 
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
@@ -27,11 +27,11 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
     .. math:: y_o = \sum_i \sum_{k=0}^{G+p} w_{oki}\, e_k(x_i)
 
-    with the :math:`e_k` of `lamina.kernels.bspline.spline_edges`. Those of many rows never stand in memory: one thread
-    of a processor computes them for a part of the rows, within its cache, and again in the backward pass. On CUDA, in
-    single precision and where Triton is installed, a kernel computes them where the product takes them up. Few rows,
-    several threads, `torch.compile` and whatever else go through `spline_edges` and a matrix product. It can be
-    differentiated as often as the splines, by `x` and `weight`.
+    with the :math:`e_k` of `lamina.kernels.bspline.spline_edges`. Those of all rows never stand in memory: on a
+    processor compiled loops compute them for a part of the rows, within its cache, and again in the backward pass. On
+    CUDA, in single precision and where Triton is installed, a kernel computes them where the product takes them up.
+    `torch.compile`, autocast and whatever else go through `spline_edges` and a matrix product. It can be differentiated
+    as often as the splines, by `x` and `weight`.
 
     Args:
         x: any numbers, ``(*, in_features)``.
@@ -48,23 +48,23 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
         Liu et al. 2024, KAN: Kolmogorov-Arnold Networks, arXiv:2404.19756. Tiles that stay on the chip, computed again
         in the backward pass: Dao et al. 2022, FlashAttention, arXiv:2205.14135.
     """
-    if plain_wanted() or not _has_operator(x) or x.dtype != weight.dtype:
+    if not _has_operator(x, low, scale, weight):
         return F.linear(spline_edges(x, low, scale, grid, degree).flatten(-2), weight.flatten(1))
-    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-    return _SplineLinear.apply(rows, low, scale, weight, grid, degree).view(*x.shape[:-1], len(weight))
+    if x.ndim != 2:
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        return spline_linear(rows, low, scale, weight, grid, degree).view(*x.shape[:-1], len(weight))
+    return _SplineLinear.apply(x, low, scale, weight, grid, degree)  # pyright: ignore[reportReturnType]
 
 
-def _has_operator(x: Tensor) -> bool:
-    if x.is_cpu:  # several threads wait for each other at every part, which takes longer than what parts save
-        serves = torch.get_num_threads() == 1 and x.numel() > _part(x.shape[-1]) * x.shape[-1]
-    else:
-        serves = x.is_cuda and x.dtype == torch.float32 and has_triton()
-    return serves and not torch.is_autocast_enabled(x.device.type)
+def _has_operator(x: Tensor, *others: Tensor) -> bool:
+    if torch.is_autocast_enabled(x.device.type) or any(t.dtype != x.dtype for t in others):
+        return False
+    return has_loops(x) or (x.is_cuda and x.dtype == torch.float32 and has_triton() and not plain_wanted())
 
 
 def _part(features: int) -> int:
-    """Rows that a processor computes at a time: with fewer than some hundred, it reads the weights too often."""
-    return max(512, TILE // max(1, features))
+    """Numbers that a thread computes at a time: with fewer rows than some hundred, it reads the weights too often."""
+    return max(512 * features, 16_384)
 
 
 def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
@@ -74,31 +74,32 @@ def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Ten
 
 def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]:
     """Rows, grids and weights with one dimension for the members."""
-    return [stacked(t, 2) for t in (x, low.unsqueeze(-2), scale.unsqueeze(-2), weight.flatten(-2))]
+    return [stacked(x, 2), stacked(low, 1), stacked(scale, 1), stacked(weight, 3).flatten(-2)]
 
 
 def _forward(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int) -> Tensor:
     rows, low, scale, flat = _flat(x, low, scale, weight)
     y = x.new_empty(*rows.shape[:2], weight.shape[-3])
-    for (m, r), memory in tiles(rows, weight.shape[-2], _part(x.shape[-1]) * x.shape[-1]):
+    for (m, r), memory in tiles(rows, weight.shape[-2], _part(x.shape[-1])):
         edges = memory.view(*memory.shape[1:3], *weight.shape[-2:])
-        tiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
+        compiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
         torch.bmm(edges.flatten(-2), flat[m].mT, out=y[m, r])
-    return y.view(*x.shape[:-1], -1)
+    return y.view(*x.shape[:-1], weight.shape[-3])
 
 
 def _backward(
     g: Tensor, x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int
 ) -> tuple[Tensor, Tensor]:
     rows, low, scale, flat = _flat(x, low, scale, weight)
-    above = g.reshape(*rows.shape[:2], -1)
-    by_input, by_weight = torch.empty_like(rows), torch.zeros_like(flat)
-    for (m, r), memory in tiles(rows, 2 * weight.shape[-2], _part(x.shape[-1]) * x.shape[-1]):
+    above = stacked(g, 2)
+    by_input, by_weight = rows.new_empty(rows.shape), torch.empty_like(flat)
+    for (m, r), memory in tiles(rows, 2 * weight.shape[-2], _part(x.shape[-1])):
         edges, back = memory.view(2, *memory.shape[1:3], *weight.shape[-2:]).unbind()
-        tiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
-        by_weight[m].baddbmm_(above[m, r].mT, edges.flatten(-2))
-        torch.bmm(above[m, r], flat[m], out=back.flatten(-2))
-        by_input[m, r] = tiled_edges_backward(back, rows[m, r], low[m], scale[m], grid, degree)
+        compiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
+        top, total = above[m, r], by_weight[m]
+        torch.baddbmm(total, top.mT, edges.flatten(-2), beta=1 if r.start else 0, out=total)
+        torch.bmm(top, flat[m], out=back.flatten(-2))
+        compiled_edges_backward(back, rows[m, r], low[m], scale[m], grid, degree, out=by_input[m, r])
     return by_input.view(x.shape), by_weight.view(weight.shape)
 
 
@@ -135,7 +136,7 @@ def _(x: torch.Size, low: torch.Size, scale: torch.Size, weight: torch.Size, *si
     return 2 * x[-2] * math.prod(weight)
 
 
-class _SplineLinear(torch.autograd.Function):
+class _SplineLinear(Operator):
     """The operator with its derivative, and with a stack of members as one more dimension."""
 
     @staticmethod

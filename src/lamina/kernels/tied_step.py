@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lamina.kernels import members_first, plain_wanted, stacked
+from lamina.kernels import Operator, members_first, plain_wanted, stacked
 from lamina.kernels.scratch import tiles
 
 # Numbers of a tile's units for each thread: a megabyte in single precision, for each of two buffers.
@@ -115,7 +115,7 @@ def _(g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, logistic: Tensor) -> t
     return x.new_empty(x.shape), weight.new_empty(weight.shape), bias.new_empty(bias.shape), g.sum(-2)
 
 
-class _TiedStep(torch.autograd.Function):
+class _TiedStep(Operator):
     """The operator with its derivative, and with a stack of members as one more dimension."""
 
     @staticmethod

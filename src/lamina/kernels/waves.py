@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamina.kernels import plain_wanted
+from lamina.kernels import Operator, plain_wanted
 
 _LEAST = 2**14  # angles: the values of fewer are computed again sooner than the derivative is called
 
@@ -51,7 +51,7 @@ def _backward(g: Tensor, values: Tensor, growth: float) -> Tensor:
     return torch.addcmul(by_sine * cosine, by_cosine, sine, value=-1)
 
 
-class _Waves(torch.autograd.Function):
+class _Waves(Operator):
     """The waves with a derivative that is made of their values."""
 
     generate_vmap_rule = True

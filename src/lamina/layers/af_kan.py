@@ -97,7 +97,7 @@ class AFKANLinear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         z = shifted_products(
-            features(x, self.in_features), self.start, self.end, self.score, self.temperature.clamp_min(1),
+            features(x, self.in_features), self.start, self.end, self.score, self.temperature,
             function=self.function,
         )  # fmt: skip
         return F.linear(self.function(self.norm(z)), self.weight)

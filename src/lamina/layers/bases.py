@@ -13,15 +13,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lamina.kernels.bspline import bspline, distances
 from lamina.kernels.bumps import bumps
+from lamina.kernels.chebyshev import chebyshev
 
 Basis = Callable[[Tensor, int, int], Tensor]
 
 
 def _spline(u: Tensor, grid: int, degree: int) -> Tensor:
     """B-splines; beyond the grid they keep their values at its border."""
-    return bspline(distances(u.clamp(0, grid), grid, degree), degree)
+    return bumps(u, "spline", grid, degree)
 
 
 def _radial(u: Tensor, grid: int, degree: int) -> Tensor:
@@ -44,7 +44,7 @@ def _relu(u: Tensor, grid: int, degree: int) -> Tensor:
 
 def _chebyshev(u: Tensor, grid: int, degree: int) -> Tensor:
     """Chebyshev polynomials ``T_0, T_1, ...`` on the grid, constant beyond (SS et al. 2024, arXiv:2405.07200)."""
-    return _chebyshev_of(_symmetric(u, grid).clamp(-1, 1), grid + degree)
+    return chebyshev(_symmetric(u, grid).clamp(-1, 1), grid + degree)
 
 
 def _legendre(u: Tensor, grid: int, degree: int) -> Tensor:
@@ -59,7 +59,7 @@ def _legendre(u: Tensor, grid: int, degree: int) -> Tensor:
 def _rational(u: Tensor, grid: int, degree: int) -> Tensor:
     r"""Rational Chebyshev functions ``T_k(t / sqrt(1 + t^2))``, which live on the whole line (Boyd 1987)."""
     t = _symmetric(u, grid)
-    return _chebyshev_of(t * (1 + t.square()).rsqrt(), grid + degree)
+    return chebyshev(t * (1 + t.square()).rsqrt(), grid + degree)
 
 
 def _fourier(u: Tensor, grid: int, degree: int) -> Tensor:
@@ -84,10 +84,3 @@ BASES: dict[str, Basis] = {
 def _symmetric(u: Tensor, grid: int) -> Tensor:
     """The grid as [-1, 1]."""
     return u * (2 / grid) - 1
-
-
-def _chebyshev_of(t: Tensor, count: int) -> Tensor:
-    found = [torch.ones_like(t), t]
-    while len(found) < count:
-        found.append(2 * t * found[-1] - found[-2])
-    return torch.stack(found[:count], dim=-2)

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lamina.catalog import layer
 from lamina.errors import LaminaError, unknown
-from lamina.kernels.bspline import spline_edges
 from lamina.layers.arguments import described, features, positive, whole
 from lamina.layers.bases import BASES
 
@@ -147,12 +146,5 @@ class SelectedKANLinear(nn.Module):
 
 def _functions(layer: SKANLinear | SelectedKANLinear, x: Tensor) -> list[Tensor]:
     """All functions of each basis of the pool, ``(*, grid + degree, features)``."""
-    scale = layer.grid / (2 * layer.limit)
-    u, found = (x + layer.limit) * scale, []
-    for basis in layer.pool:
-        if basis == "spline":
-            low, steps = (x.new_full(x.shape[-1:], value) for value in (-layer.limit, scale))
-            found.append(spline_edges(x, low, steps, layer.grid, layer.degree)[..., 1:, :])
-        else:
-            found.append(BASES[basis](u, layer.grid, layer.degree))
-    return found
+    u = (x + layer.limit) * (layer.grid / (2 * layer.limit))
+    return [BASES[basis](u, layer.grid, layer.degree) for basis in layer.pool]

@@ -1,0 +1,130 @@
+"""One function moved to equal centres, at many places in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from numba.extending import register_jitable
+
+from lamina.kernels._compiled import compiled, exp
+from lamina.kernels.bspline import terms
+
+
+@register_jitable
+def _radial(v, half, real):
+    return exp(-v * v)
+
+
+@register_jitable
+def _radial_slope(v, half, real):
+    return real(-2) * v * exp(-v * v)
+
+
+@register_jitable
+def _wavelet(v, half, real):
+    return (real(1) - v * v) * exp(real(-0.5) * v * v)
+
+
+@register_jitable
+def _wavelet_slope(v, half, real):
+    return (v * v - real(3)) * v * exp(real(-0.5) * v * v)
+
+
+@register_jitable
+def _relu(v, half, real):
+    left = real(1) - v * v / (half * half)
+    return left * left if left > real(0) else real(0)
+
+
+@register_jitable
+def _relu_slope(v, half, real):
+    left = real(1) - v * v / (half * half)
+    return real(-4) * left * v / (half * half) if left > real(0) else real(0)
+
+
+_KINDS = {
+    "radial": (_radial, _radial_slope),
+    "wavelet": (_wavelet, _wavelet_slope),
+    "relu": (_relu, _relu_slope),
+}
+
+
+def _spline(degree: int) -> tuple[Callable[..., float], Callable[..., float]]:
+    """The central B-spline, and its slope right of the centre."""
+    knots, weights = zip(*terms(degree), strict=True)
+    count, lower = len(knots), degree - 1
+
+    @register_jitable
+    def value(v, half, real):
+        total = real(0)
+        for j in range(count):
+            left = real(knots[j]) - v
+            total += real(weights[j]) * (left if left > real(0) else real(0)) ** degree
+        return total
+
+    @register_jitable
+    def slope(v, half, real):
+        total = real(0)
+        for j in range(count):
+            left = real(knots[j]) - v
+            total -= real(degree * weights[j]) * left**lower if left > real(0) else real(0)
+        return total
+
+    return value, slope
+
+
+@cache
+def of(kind: str, degree: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    """All functions of a kind, and the derivative; of one degree, so that the loops over its terms can be unrolled."""
+    value, slope = _spline(degree) if kind == "spline" else _KINDS[kind]
+    half, middle = (degree + 1) / 2, (degree - 1) / 2
+
+    @compiled
+    def forward(x, low, scale, grid, silu, out):
+        """``(rows, features)``, ``(members, features)`` twice, ``(rows, functions, features)``: members in turn.
+
+        With `silu` that of the number itself stands before the functions of its place.
+        """
+        rows, features = x.shape
+        real = x.dtype.type
+        place = np.empty(features, x.dtype)
+        for r in range(rows):
+            m = r * len(low) // rows
+            for i in range(features):
+                place[i] = min(max((x[r, i] - low[m, i]) * scale[m, i], real(0)), real(grid))
+            if silu:
+                for i in range(features):
+                    out[r, 0, i] = x[r, i] / (real(1) + exp(-x[r, i]))
+            for k in range(grid + degree):
+                centre = real(k - middle)
+                for i in range(features):
+                    out[r, silu + k, i] = value(abs(place[i] - centre), real(half), real)
+
+    @compiled
+    def backward(g, x, low, scale, grid, silu, by_x):
+        """The derivative, into the last."""
+        rows, features = x.shape
+        real = x.dtype.type
+        place, total = np.empty(features, x.dtype), np.empty(features, x.dtype)
+        for r in range(rows):
+            m = r * len(low) // rows
+            for i in range(features):
+                place[i], total[i] = (x[r, i] - low[m, i]) * scale[m, i], real(0)
+            for k in range(grid + degree):
+                centre = real(k - middle)
+                for i in range(features):
+                    v = place[i] - centre
+                    steep = slope(abs(v), real(half), real) * g[r, silu + k, i]
+                    total[i] += steep if v > real(0) else -steep
+            for i in range(features):
+                inside = place[i] >= real(0) and place[i] <= real(grid)
+                total[i] = total[i] * scale[m, i] if inside else real(0)
+            if silu:
+                for i in range(features):
+                    share = real(1) / (real(1) + exp(-x[r, i]))
+                    total[i] += g[r, 0, i] * share * (real(1) + x[r, i] * (real(1) - share))
+            by_x[r] = total
+
+    return forward, backward

@@ -1,0 +1,65 @@
+import numba
+import numpy as np
+import pytest
+import torch
+
+from lamina.catalog import find
+from lamina.kernels import _compiled
+from lamina.kernels._compiled import compiled, exp, least, most
+
+
+@compiled
+def exponentials(x, out):
+    for i in range(len(x)):
+        out[i] = exp(x[i])
+
+
+@compiled
+def extremes(x):
+    return least(x), most(x)
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [(np.float32, 2e-7), (np.float64, 1e-15)])
+def test_exponential_function(kind, tolerance):
+    x = np.linspace(-80, 80, 10_001, dtype=kind)
+    out = np.empty_like(x)
+    exponentials(x, out)
+    np.testing.assert_allclose(out, np.exp(x.astype(np.float64)), rtol=tolerance)
+
+
+def test_exponential_function_of_what_is_large_or_not_a_number():
+    x = np.array([np.nan, np.inf, -np.inf, 200, -200, 0], np.float32)
+    out = np.empty_like(x)
+    exponentials(x, out)
+    assert np.isnan(out[0])
+    assert out[1] == out[3] > 1e38
+    assert 0 <= out[2] == out[4] < 1e-37
+    assert out[5] == 1
+
+
+def test_extremes():
+    x = np.random.default_rng(0).standard_normal(1_000)
+    assert extremes(x) == (x.min(), x.max())
+    assert extremes(x[:1]) == (x[0], x[0])
+
+
+def test_a_loop_works_where_there_is_no_folder_to_keep_it(monkeypatch):
+    def refuse(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return numba.njit
+
+    monkeypatch.setattr(_compiled, "_compiler", refuse)
+    assert compiled(lambda x: x + 1)(2) == 3
+
+
+@pytest.mark.parametrize("name", ["kan", "gr_kan", "af_kan", "matrix_exp", "skan"])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_what_is_not_a_number_is_not_lost_and_stays_in_its_row(name, bad):
+    torch.manual_seed(0)
+    layer, x = find(name).load()(4, 3), torch.randn(6, 4)
+    clean = layer(x)
+    x[2, 1] = bad
+    y = layer(x)
+    assert not y[2].isfinite().all()
+    torch.testing.assert_close(y[[0, 1, 3, 4, 5]], clean[[0, 1, 3, 4, 5]])
