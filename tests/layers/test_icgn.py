@@ -83,7 +83,7 @@ def test_an_orthogonal_matrix_behind_the_inner_layer_changes_nothing_and_a_secon
     assert asymmetry(lambda x: line_integral(lambda x: (square @ first(x)).tanh(), x, 40), x) > 1e-2
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1_000), st.floats(0.01, 10.0))
 def test_is_a_monotone_map_that_is_zero_at_the_origin(seed, scale):
     layer, a, b = steep(seed, scale=scale), points(100), points(200)[100:]

@@ -20,7 +20,7 @@ def by_singular_values(matrix):
 
 
 @given(rows=st.integers(1, 40), columns=st.integers(1, 40), scale=st.floats(-6, 6), seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_iteration_acts_on_the_singular_values(rows, columns, scale, seed):
     u, _, v = torch.linalg.svd(
         torch.randn(3, rows, columns, generator=torch.Generator().manual_seed(seed)), full_matrices=False

@@ -43,14 +43,14 @@ def matrix(u: Tensor, grid: int, degree: int) -> Tensor:
     """The same by the paper's form: powers of the place in an interval times a matrix, where the interval is."""
     cell = u.detach().floor().clamp(max=grid - 1)
     orders = torch.arange(degree + 1, device=u.device)
-    values = (u - cell).unsqueeze(-1).pow(orders) @ pieces(degree).to(u)
+    values = (u - cell).unsqueeze(-1).pow(orders) @ u.new_tensor(pieces(degree)).mT
     splines = values.new_zeros(*u.shape, grid + degree).scatter(-1, cell.long().unsqueeze(-1) + orders, values)
     return splines.mT
 
 
 @cache
-def pieces(degree: int) -> Tensor:
-    r"""Coefficients of the splines over one interval as polynomials of the place ``t`` in it, a column each.
+def pieces(degree: int) -> list[list[float]]:
+    r"""Coefficients of the splines over one interval as polynomials of the place ``t`` in it.
 
     After Cox and de Boor, :math:`p\,B_{j,p} = (t + p - j)\,B_{j-1,p-1} + (1 + j - t)\,B_{j,p-1}`.
     """
@@ -62,7 +62,7 @@ def pieces(degree: int) -> Tensor:
             (Polynomial([p - j, 1]) * left + Polynomial([1 + j, -1]) * right) / p
             for j, (left, right) in enumerate(pairs)
         ]
-    return torch.tensor(np.stack([piece.coef for piece in found], axis=1))
+    return [piece.coef.tolist() for piece in found]
 
 
 class Computed(KANLinear):

@@ -29,9 +29,12 @@ def plain_wanted() -> bool:
 
 
 def has_loops(first: Tensor, *others: Tensor) -> bool:
-    """Whether compiled loops serve: for tensors of one type, single or double precision, on a processor."""
-    kind = first.dtype
-    serves = not plain_wanted() and first.is_cpu and kind in (torch.float32, torch.float64)
+    """Whether compiled loops serve: for tensors of one type, single or double precision, on a processor.
+
+    Tensors without content go the same way, so that they tell what memory is needed.
+    """
+    kind, place = first.dtype, first.device.type
+    serves = not plain_wanted() and place in ("cpu", "meta") and kind in (torch.float32, torch.float64)
     return serves and all(t.dtype == kind for t in others)
 
 

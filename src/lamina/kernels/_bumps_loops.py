@@ -75,20 +75,24 @@ def _spline(degree: int) -> tuple[Callable[..., float], Callable[..., float]]:
     return value, slope
 
 
-@cache
 def of(kind: str, degree: int) -> tuple[Callable[..., None], Callable[..., None]]:
-    """All functions of a kind, and the derivative; of one degree, so that the loops over its terms can be unrolled."""
-    value, slope = _spline(degree) if kind == "spline" else _KINDS[kind]
-    half, middle = (degree + 1) / 2, (degree - 1) / 2
+    """All functions of a kind, and the derivative; of splines of one degree, so that the loops over terms unroll."""
+    return _of(kind, degree if kind == "spline" else 0)
+
+
+@cache
+def _of(kind: str, terms_of: int) -> tuple[Callable[..., None], Callable[..., None]]:
+    value, slope = _spline(terms_of) if kind == "spline" else _KINDS[kind]
 
     @compiled
-    def forward(x, low, scale, grid, silu, out):
+    def forward(x, low, scale, grid, degree, silu, out):
         """``(rows, features)``, ``(members, features)`` twice, ``(rows, functions, features)``: members in turn.
 
         With `silu` that of the number itself stands before the functions of its place.
         """
         rows, features = x.shape
         real = x.dtype.type
+        half, middle = real((degree + 1) / 2), (degree - 1) / 2
         place = np.empty(features, x.dtype)
         for r in range(rows):
             m = r * len(low) // rows
@@ -100,13 +104,14 @@ def of(kind: str, degree: int) -> tuple[Callable[..., None], Callable[..., None]
             for k in range(grid + degree):
                 centre = real(k - middle)
                 for i in range(features):
-                    out[r, silu + k, i] = value(abs(place[i] - centre), real(half), real)
+                    out[r, silu + k, i] = value(abs(place[i] - centre), half, real)
 
     @compiled
-    def backward(g, x, low, scale, grid, silu, by_x):
+    def backward(g, x, low, scale, grid, degree, silu, by_x):
         """The derivative, into the last."""
         rows, features = x.shape
         real = x.dtype.type
+        half, middle = real((degree + 1) / 2), (degree - 1) / 2
         place, total = np.empty(features, x.dtype), np.empty(features, x.dtype)
         for r in range(rows):
             m = r * len(low) // rows
@@ -116,7 +121,7 @@ def of(kind: str, degree: int) -> tuple[Callable[..., None], Callable[..., None]
                 centre = real(k - middle)
                 for i in range(features):
                     v = place[i] - centre
-                    steep = slope(abs(v), real(half), real) * g[r, silu + k, i]
+                    steep = slope(abs(v), half, real) * g[r, silu + k, i]
                     total[i] += steep if v > real(0) else -steep
             for i in range(features):
                 inside = place[i] >= real(0) and place[i] <= real(grid)

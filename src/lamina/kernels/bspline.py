@@ -94,7 +94,7 @@ def compiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int
 
     edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1]) if out is None else out
     forward, _ = _bumps_loops.of("spline", degree)
-    forward(*arrays(1, x, low, scale), grid, 1, *arrays(2, edges))
+    forward(*arrays(1, x, low, scale), grid, degree, 1, *arrays(2, edges))
     return edges
 
 
@@ -106,7 +106,7 @@ def compiled_edges_backward(
 
     by_x = torch.empty_like(x, memory_format=torch.contiguous_format) if out is None else out
     _, backward = _bumps_loops.of("spline", degree)
-    backward(*arrays(2, g), *arrays(1, x, low, scale), grid, 1, *arrays(1, by_x))
+    backward(*arrays(2, g), *arrays(1, x, low, scale), grid, degree, 1, *arrays(1, by_x))
     return by_x
 
 

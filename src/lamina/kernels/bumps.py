@@ -58,7 +58,7 @@ def _forward(u: Tensor, kind: str, grid: int, degree: int) -> Tensor:
     found = u.new_empty(*u.shape[:-1], grid + degree, u.shape[-1])
     (rows,) = arrays(1, u)
     forward, _ = _bumps_loops.of(kind, degree)
-    forward(rows, *_places(rows), grid, 0, *arrays(2, found))
+    forward(rows, *_places(rows), grid, degree, 0, *arrays(2, found))
     return found
 
 
@@ -68,7 +68,7 @@ def _backward(g: Tensor, u: Tensor, kind: str, grid: int, degree: int) -> Tensor
     by_u = torch.empty_like(u, memory_format=torch.contiguous_format)
     (rows,) = arrays(1, u)
     _, backward = _bumps_loops.of(kind, degree)
-    backward(*arrays(2, g), rows, *_places(rows), grid, 0, *arrays(1, by_u))
+    backward(*arrays(2, g), rows, *_places(rows), grid, degree, 0, *arrays(1, by_u))
     return by_u
 
 

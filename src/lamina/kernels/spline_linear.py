@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from lamina.kernels import Operator, has_loops, has_triton, members_first, plain_wanted, stacked
-from lamina.kernels.bspline import compiled_edges, compiled_edges_backward, plain_edges_backward, spline_edges
+from lamina.kernels.bspline import (
+    compiled_edges,
+    compiled_edges_backward,
+    plain_edges,
+    plain_edges_backward,
+    spline_edges,
+)
 from lamina.kernels.scratch import tiles
 
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
@@ -57,7 +63,7 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
 
 def _has_operator(x: Tensor, *others: Tensor) -> bool:
-    if torch.is_autocast_enabled(x.device.type) or any(t.dtype != x.dtype for t in others):
+    if any(t.dtype != x.dtype for t in others) or (not x.is_meta and torch.is_autocast_enabled(x.device.type)):
         return False
     return has_loops(x) or (x.is_cuda and x.dtype == torch.float32 and has_triton() and not plain_wanted())
 
@@ -65,11 +71,6 @@ def _has_operator(x: Tensor, *others: Tensor) -> bool:
 def _part(features: int) -> int:
     """Numbers that a thread computes at a time: with fewer rows than some hundred, it reads the weights too often."""
     return max(512 * features, 16_384)
-
-
-def _edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
-    """``(*members, rows, functions * features)``."""
-    return spline_edges(x.contiguous(), low.unsqueeze(-2), scale.unsqueeze(-2), grid, degree).flatten(-2)
 
 
 def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]:
@@ -92,7 +93,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor]:
     rows, low, scale, flat = _flat(x, low, scale, weight)
     above = stacked(g, 2)
-    by_input, by_weight = rows.new_empty(rows.shape), torch.empty_like(flat)
+    by_input, by_weight = rows.new_empty(rows.shape), torch.empty_like(flat) if x.numel() else torch.zeros_like(flat)
     for (m, r), memory in tiles(rows, 2 * weight.shape[-2], _part(x.shape[-1])):
         edges, back = memory.view(2, *memory.shape[1:3], *weight.shape[-2:]).unbind()
         compiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
@@ -151,7 +152,7 @@ class _SplineLinear(Operator):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         again = torch.is_grad_enabled()  # a derivative of the derivative is wanted
-        compute = _plain_backward if again else torch.ops.lamina.spline_linear_backward
+        compute = plain_linear_backward if again else torch.ops.lamina.spline_linear_backward
         x, low, scale, weight = ctx.saved_tensors
         by_input, by_weight = compute(g, x, low, scale, weight, ctx.grid, ctx.degree)
         return by_input, None, None, by_weight, None, None
@@ -162,10 +163,17 @@ class _SplineLinear(Operator):
         return _SplineLinear.apply(*members, *inputs[4:]), 0  # pyright: ignore[reportReturnType]
 
 
-def _plain_backward(
+def plain_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int) -> Tensor:
+    """What the operator computes of ``(*members, rows, features)``, in plain operations."""
+    edges = plain_edges(x, low.unsqueeze(-2), scale.unsqueeze(-2), grid, degree)
+    return edges.flatten(-2) @ weight.flatten(-2).mT
+
+
+def plain_linear_backward(
     g: Tensor, x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int
 ) -> tuple[Tensor, Tensor]:
-    """What `_backward` computes, in operations that can be differentiated."""
+    """The derivative of `plain_linear` times `g`, in operations that can be differentiated."""
+    low, scale = low.unsqueeze(-2), scale.unsqueeze(-2)
     back = (g @ weight.flatten(-2)).unflatten(-1, weight.shape[-2:])
-    by_weight = (g.mT @ _edges(x, low, scale, grid, degree)).unflatten(-1, weight.shape[-2:])
-    return plain_edges_backward(back, x, low.unsqueeze(-2), scale.unsqueeze(-2), grid, degree), by_weight
+    by_weight = (g.mT @ plain_edges(x, low, scale, grid, degree).flatten(-2)).unflatten(-1, weight.shape[-2:])
+    return plain_edges_backward(back, x, low, scale, grid, degree), by_weight

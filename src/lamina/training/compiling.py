@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lamina.kernels.bspline import plain_edges, plain_edges_backward
+from lamina.kernels.spline_linear import plain_linear, plain_linear_backward
 
 # After benchmarks/compiling.py, on the careful side: a stack took 5 to 7 s to compile, the first of a process longer; a
 # step of splines got through 2.9 to 9.2 GB of results in a second, and compiling saved 18 to 37 % of it. Perceptrons
@@ -19,6 +20,8 @@ _OPERATORS = torch.ops.lamina
 PLAIN: dict[Any, Callable[..., Any]] = {
     _OPERATORS.spline_edges.default: plain_edges,
     _OPERATORS.spline_edges_backward.default: plain_edges_backward,
+    _OPERATORS.spline_linear.default: plain_linear,
+    _OPERATORS.spline_linear_backward.default: plain_linear_backward,
 }
 
 
