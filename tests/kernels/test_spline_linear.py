@@ -80,3 +80,23 @@ def test_the_operators_are_well_formed():
         torch.library.opcheck(torch.ops.lamina.spline_linear.default, inputs)
         g = torch.ones(*members, 9, 2, dtype=torch.float64)
         torch.library.opcheck(torch.ops.lamina.spline_linear_backward.default, (g, *inputs))
+
+
+@pytest.mark.parametrize("least", [0, 10**9])
+def test_compiled_layers_are_the_same_whether_the_operator_stays_or_not(least, monkeypatch):
+    monkeypatch.setattr(module, "_MANY", least)
+    torch.compiler.reset()
+    x, low, scale, weight = (t.float() for t in tensors())
+    x.requires_grad_(), weight.requires_grad_()
+    seen = []
+
+    def backend(graph, inputs):
+        seen.extend(str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    compiled = torch.compile(lambda x, weight: spline_linear(x, low, scale, weight, GRID, DEGREE), backend=backend)
+    ours, theirs = compiled(x, weight), plain(x, low, scale, weight)
+    torch.testing.assert_close(ours, theirs)
+    assert any("spline_linear" in name for name in seen) == (least == 0)
+    found = [torch.autograd.grad(y.square().sum(), (x, weight)) for y in (ours, theirs)]
+    torch.testing.assert_close(*found)

@@ -12,28 +12,36 @@ from lamina.training.noise import Noise
 from lamina.training.program import Program
 
 
-def program(name: str, monkeypatch: pytest.MonkeyPatch, steps: int) -> list[bool]:
+def program(name: str, monkeypatch: pytest.MonkeyPatch, steps: int, members: int = 1) -> list[bool]:
     """Whether `pays` says yes to the traced step of a fleet, for each time it is asked."""
     said: list[bool] = []
-    monkeypatch.setattr("lamina.training.program.pays", lambda graph, n: said.append(pays(graph, n)))
-    fleet = Fleet([lamina.create(name, in_features=8, out_features=2, params=5_000)] * 4)
-    x, y = torch.zeros(4, 64, 8), torch.zeros(4, 64, dtype=torch.int64)
-    Program(fleet, fleet.parameters, x, y, None, Noise([(0,)] * 4, fleet.device), compile=None, steps=steps)
+    monkeypatch.setattr("lamina.training.program.pays", lambda *asked: said.append(pays(*asked)))
+    fleet = Fleet([lamina.create(name, in_features=8, out_features=2, params=5_000)] * members)
+    x, y = torch.zeros(members, 64, 8), torch.zeros(members, 64, dtype=torch.int64)
+    Program(fleet, fleet.parameters, x, y, None, Noise([(0,)] * members, fleet.device), compile=None, steps=steps)
     return said
 
 
-def test_only_long_trainings_with_splines_are_expected_to_gain(monkeypatch):
+def test_only_long_trainings_of_one_network_of_splines_are_expected_to_gain(monkeypatch):
     assert program("kan", monkeypatch, steps=100) == [False]
     assert program("kan", monkeypatch, steps=10**6) == [True]
+    assert program("kan", monkeypatch, steps=10**6, members=2) == [False]
     assert program("mlp", monkeypatch, steps=10**6) == [False]
 
 
 def test_plain_operations_stand_for_the_operators():
     x, low, scale = torch.randn(7, 3).double(), torch.full((3,), -2.0).double(), torch.full((3,), 1.5).double()
-    g = torch.randn(7, 9, 3).double()
-    for operator, inputs in (("spline_edges", (x,)), ("spline_edges_backward", (g, x))):
-        call = getattr(torch.ops.lamina, operator).default
-        torch.testing.assert_close(PLAIN[call](*inputs, low, scale, 5, 3), call(*inputs, low, scale, 5, 3))
+    edges, weight, y = (torch.randn(shape).double() for shape in ((7, 9, 3), (2, 9, 3), (7, 2)))
+    inputs = {
+        "spline_edges": (x, low, scale),
+        "spline_edges_backward": (edges, x, low, scale),
+        "spline_linear": (x, low, scale, weight),
+        "spline_linear_backward": (y, x, low, scale, weight),
+    }
+    assert {getattr(torch.ops.lamina, name).default for name in inputs} == set(PLAIN)
+    for name, tensors in inputs.items():
+        call = getattr(torch.ops.lamina, name).default
+        torch.testing.assert_close(PLAIN[call](*tensors, 5, 3), call(*tensors, 5, 3))
 
 
 @pytest.mark.skipif("LAMINA_SLOW" not in os.environ, reason="compiles for half a minute; set LAMINA_SLOW")

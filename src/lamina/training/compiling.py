@@ -10,13 +10,14 @@ import torch
 from lamina.kernels.bspline import plain_edges, plain_edges_backward
 from lamina.kernels.spline_linear import plain_linear, plain_linear_backward
 
-# After benchmarks/compiling.py, on the careful side: a stack took 5 to 7 s to compile, the first of a process longer; a
-# step of splines got through 2.9 to 9.2 GB of results in a second, and compiling saved 18 to 37 % of it. Perceptrons
-# became slower, or hardly faster. These are constants, because a choice by the clock would make numbers depend on it.
-SECONDS, BYTES, SAVED = 12.0, 3e9, 0.2
+# After benchmarks/compiling.py, on the careful side: a network took 4 to 6 s to compile, the first of a process longer; a
+# step of splines alone got through 1.2 GB of results in a second, and compiling saved 32 % of it. Stacks of members, and
+# single networks of other kinds, became slower or hardly faster. These are constants, because a choice by the clock
+# would make numbers depend on it.
+SECONDS, BYTES, SAVED = 12.0, 2e9, 0.25
 
 _OPERATORS = torch.ops.lamina
-# Under the compiler operators are plain operations, which it joins with their neighbours.
+# Under the compiler the operators of a single network are plain operations, which it joins with their neighbours.
 PLAIN: dict[Any, Callable[..., Any]] = {
     _OPERATORS.spline_edges.default: plain_edges,
     _OPERATORS.spline_edges_backward.default: plain_edges_backward,
@@ -25,8 +26,10 @@ PLAIN: dict[Any, Callable[..., Any]] = {
 }
 
 
-def pays(graph: Any, steps: int) -> bool:
+def pays(graph: Any, members: int, steps: int) -> bool:
     """Whether compiling a traced step is expected to save more seconds than it costs, over so many steps."""
+    if members > 1:
+        return False
     nodes = [n for n in graph.nodes if n.op == "call_function"]
     if not any(node.target in PLAIN for node in nodes):
         return False

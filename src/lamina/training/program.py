@@ -86,8 +86,8 @@ class Program:
         simplify(traced.graph)
         reuse_memory(traced.graph)
         self.peak = peak_bytes(traced.graph)
-        if compile or (compile is None and pays(traced.graph, steps)):
-            self.run = compiled(trace(PLAIN))
+        if compile or (compile is None and pays(traced.graph, len(fleet), steps)):
+            self.run = compiled(trace(PLAIN if len(fleet) == 1 else None))
             return
         allot_memory(traced.graph, parameters.device)
         _gather_in(torch.empty_like(parameters), traced.graph)
