@@ -10,11 +10,7 @@ import torch
 from lamina.kernels.bspline import plain_edges, plain_edges_backward
 from lamina.kernels.spline_linear import plain_linear, plain_linear_backward
 
-# After benchmarks/compiling.py, on the careful side: a network took 4 to 6 s to compile, the first of a process longer; a
-# step of splines alone got through 1.2 GB of results in a second, and compiling saved 32 % of it. Stacks of members, and
-# single networks of other kinds, became slower or hardly faster. These are constants, because a choice by the clock
-# would make numbers depend on it.
-SECONDS, BYTES, SAVED = 12.0, 2e9, 0.25
+SECONDS = 12.0  # that compiling takes: a network took 4 to 10, the first of a process longer
 
 _OPERATORS = torch.ops.lamina
 # Under the compiler the operators of a single network are plain operations, which it joins with their neighbours.
@@ -26,16 +22,24 @@ PLAIN: dict[Any, Callable[..., Any]] = {
 }
 
 
+# After benchmarks/compiling.py, on the careful side: by what a step is recognised, how many bytes of results it gets
+# through in a second, and which share of its time compiling saves of a single network and of a stack. Single networks
+# of other kinds saved 4 to 16 %, their stacks became slower or hardly faster. These are constants, because a choice by
+# the clock would make numbers depend on it.
+_GAINS: tuple[tuple[set[Any], float, float, float], ...] = (
+    (set(PLAIN), 2e9, 0.25, 0.0),
+    ({torch.ops.aten.cos.default}, 1e10, 0.2, 0.1),
+)
+
+
 def pays(graph: Any, members: int, steps: int) -> bool:
     """Whether compiling a traced step is expected to save more seconds than it costs, over so many steps."""
-    if members > 1:
-        return False
     nodes = [n for n in graph.nodes if n.op == "call_function"]
-    if not any(node.target in PLAIN for node in nodes):
-        return False
     values = (node.meta.get("val") for node in nodes)
     held = sum(value.numel() * value.element_size() for value in values if isinstance(value, torch.Tensor))
-    return SAVED * steps * held / BYTES > SECONDS
+    found = (gains for targets, *gains in _GAINS if any(node.target in targets for node in nodes))
+    speed, *shares = next(found, (1.0, 0.0, 0.0))
+    return shares[members > 1] * steps * held / speed > SECONDS
 
 
 def compiled(traced: Any) -> Callable[..., Any]:
