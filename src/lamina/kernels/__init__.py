@@ -43,9 +43,14 @@ def arrays(core: int, *tensors: Tensor) -> list[np.ndarray]:
 
     A tensor that is contiguous shares its memory with what is returned.
     """
-    found = [t.detach().contiguous().numpy() for t in tensors]
-    shapes = [(math.prod(a.shape[: a.ndim - core]), *a.shape[a.ndim - core :]) for a in found]
-    return [a.reshape(shape) for a, shape in zip(found, shapes, strict=True)]
+    return [_array(core, t) for t in tensors]
+
+
+def _array(core: int, t: Tensor) -> np.ndarray:
+    found = t.detach().contiguous().numpy()
+    if found.ndim == core + 1:
+        return found
+    return found.reshape(math.prod(found.shape[: found.ndim - core]), *found.shape[found.ndim - core :])
 
 
 class Operator(torch.autograd.Function):

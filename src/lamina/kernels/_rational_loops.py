@@ -41,7 +41,6 @@ def of(above: int, below: int) -> tuple[Callable[..., None], Callable[..., None]
         members, rows, features = x.shape
         real = x.dtype.type
         own, sums = np.empty((above, features), x.dtype), np.empty((above + below, features), x.dtype)
-        signed = np.empty(features, x.dtype)
         for m in range(members):
             for k in range(above):
                 for i in range(features):
@@ -59,19 +58,14 @@ def of(above: int, below: int) -> tuple[Callable[..., None], Callable[..., None]
                             slope = slope * v + real(below - 1 - k) * b[m, below - 2 - k]
                         under *= v
                         over = g[m, r, i] / (real(1) + abs(under))
-                        down = (
-                            over
-                            * y[m, r, i]
-                            * (real(1) if under > real(0) else -real(1) if under < real(0) else real(0))
-                        )
-                        by_x[m, r, i], signed[i] = over * top - down * slope, down
+                        sign = real(1) if under > real(0) else real(-1) if under < real(0) else real(0)
+                        down = over * y[m, r, i] * sign
+                        by_x[m, r, i] = over * top - down * slope
                         for k in range(above):
                             sums[k, i] += over
                             over *= v
-                    for i in range(features):  # with more sums in a loop, the compiler takes one number at a time
-                        down = signed[i]
                         for k in range(below):
-                            down *= x[m, r, i]
+                            down *= v
                             sums[above + k, i] -= down
                 for i in range(features):
                     for k in range(above):

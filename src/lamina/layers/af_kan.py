@@ -35,11 +35,11 @@ class AFKANLinear(nn.Module):
     factor :math:`n` keeps numbers near one before the layer normalisation, which hides it. A layer of one input is
     constant, for the normalisation leaves nothing of it.
 
-    The arithmetic is that of ``2 (grid + degree)`` activations for each input beside one product, and twice as many and
-    their slopes in the backward pass, which computes them again instead of keeping them: some 30 elementwise
-    operations for an input and a function, where the product takes ``6 out_features`` for an input. With 64 outputs
-    they take several times as long as the product, with 256 about twice. The paper too says that it costs more time
-    than a dense layer.
+    The arithmetic is that of ``grid + degree`` products of two activations for each input beside one matrix product,
+    and of these again with their slopes in the backward pass, which computes them anew instead of keeping them: some 30
+    elementwise operations for an input and a function, where the matrix product takes ``6 out_features`` for an input.
+    All activations of an input share one exponential. With 64 outputs they take more than twice as long as the matrix
+    product, with 256 less than it. The paper too says that it costs more time than a dense layer.
 
     Args:
         in_features: number of inputs.
