@@ -95,3 +95,18 @@ def test_the_operator_is_well_formed():
     torch.library.opcheck(
         torch.ops.lamina.spline_edges_backward.default, (torch.ones(7, 9, 3).double(), x, low, scale, 5, 3)
     )
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_slopes_at_knots_are_those_right_of_them(degree):
+    x = torch.linspace(0, 4, 5, dtype=torch.float64).unsqueeze(-1).requires_grad_()  # at every knot
+    low, scale = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    edges = spline_edges(x, low, scale, 4, degree)
+    for k in range(1, 5 + degree):
+        (slope,) = torch.autograd.grad(edges[:, k].sum(), x, retain_graph=True)
+        (again,) = torch.autograd.grad(edges[:, k].sum(), x, create_graph=True)
+        expected = reference(x.detach().numpy(), 0, 4, 4, degree, derivative=1)[:, k - 1]
+        if degree == 1:
+            expected[-1] = 0  # the kink at the end of the grid
+        np.testing.assert_allclose(slope, expected, atol=1e-12)
+        np.testing.assert_allclose(again.detach(), expected, atol=1e-12)

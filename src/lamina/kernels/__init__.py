@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch._functorch.utils import unwrap_dead_wrappers
 from torch.autograd import forward_ad
 
 
@@ -61,6 +62,7 @@ class Operator(torch.autograd.Function):
         """Outside of transformations at once what the base does in the end; no argument has a default."""
         if torch._C._are_functorch_transforms_active():
             return super().apply(*args)
+        args = unwrap_dead_wrappers(args)
         return super(torch.autograd.Function, cls).apply(*args)  # pyright: ignore[reportAttributeAccessIssue]
 
 

@@ -52,15 +52,15 @@ _KINDS = {
 
 
 def _spline(degree: int) -> tuple[Callable[..., float], Callable[..., float]]:
-    """The central B-spline, and its slope right of the centre."""
+    """The central B-spline, and its slope; of degree 1, which has kinks, that right of them."""
     knots, weights = zip(*terms(degree), strict=True)
-    count, lower = len(knots), degree - 1
+    count, lower, kinks = len(knots), degree - 1, degree == 1
 
     @register_jitable
     def value(v, half, real):
         total = real(0)
         for j in range(count):
-            left = real(knots[j]) - v
+            left = real(knots[j]) - abs(v)
             total += real(weights[j]) * (left if left > real(0) else real(0)) ** degree
         return total
 
@@ -68,9 +68,10 @@ def _spline(degree: int) -> tuple[Callable[..., float], Callable[..., float]]:
     def slope(v, half, real):
         total = real(0)
         for j in range(count):
-            left = real(knots[j]) - v
-            total -= real(degree * weights[j]) * left**lower if left > real(0) else real(0)
-        return total
+            left = real(knots[j]) - abs(v)
+            inside = left > real(0) or (kinks and left == real(0) and v < real(0))
+            total += real(degree * weights[j]) * left**lower if inside else real(0)
+        return total if v < real(0) else -total
 
     return value, slope
 
@@ -83,6 +84,7 @@ def of(kind: str, degree: int) -> tuple[Callable[..., None], Callable[..., None]
 @cache
 def _of(kind: str, terms_of: int) -> tuple[Callable[..., None], Callable[..., None]]:
     value, slope = _spline(terms_of) if kind == "spline" else _KINDS[kind]
+    smooth = (kind, terms_of) != ("spline", 1)  # right of the grid's end there would be another slope
 
     @compiled
     def forward(x, low, scale, grid, degree, silu, out):
@@ -104,7 +106,7 @@ def _of(kind: str, terms_of: int) -> tuple[Callable[..., None], Callable[..., No
             for k in range(grid + degree):
                 centre = real(k - middle)
                 for i in range(features):
-                    out[r, silu + k, i] = value(abs(place[i] - centre), half, real)
+                    out[r, silu + k, i] = value(place[i] - centre, half, real)
 
     @compiled
     def backward(g, x, low, scale, grid, degree, silu, by_x):
@@ -120,11 +122,9 @@ def _of(kind: str, terms_of: int) -> tuple[Callable[..., None], Callable[..., No
             for k in range(grid + degree):
                 centre = real(k - middle)
                 for i in range(features):
-                    v = place[i] - centre
-                    steep = slope(abs(v), half, real) * g[r, silu + k, i]
-                    total[i] += steep if v > real(0) else -steep
+                    total[i] += slope(place[i] - centre, half, real) * g[r, silu + k, i]
             for i in range(features):
-                inside = place[i] >= real(0) and place[i] <= real(grid)
+                inside = place[i] >= real(0) and (place[i] < real(grid) or (smooth and place[i] == real(grid)))
                 total[i] = total[i] * scale[m, i] if inside else real(0)
             if silu:
                 for i in range(features):

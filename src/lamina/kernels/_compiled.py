@@ -27,6 +27,7 @@ llvmlite.binding.set_option("", "-vectorize-memory-check-threshold=100000")
 _INVERSE, _HIGH = np.float32(1 / math.log(2)), np.float32(math.log(2))
 _LOW = np.float32(math.log(2) - float(_HIGH))
 _LEAST, _MOST = np.float32(-87), np.float32(88)  # beyond them a power of two would leave its bits
+_ZERO, _INFINITE = np.float32(0), np.float32(np.inf)
 _TAYLOR = tuple(np.float32(1 / math.factorial(k)) for k in range(7, -1, -1))
 
 
@@ -39,7 +40,10 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def exp(v):
-    """The exponential function in compiled loops; in single precision of several numbers at once, from -87 to 88."""
+    """The exponential function in compiled loops; in single precision of several numbers at once.
+
+    There it is zero below -87 and infinite above 88.
+    """
     return math.exp(v)
 
 
@@ -49,13 +53,14 @@ def _(v):
         return lambda v: math.exp(v)
 
     def single(v):
-        v = _LEAST if v < _LEAST else _MOST if v > _MOST else v
-        twos = np.rint(v * _INVERSE)
-        rest = v - twos * _HIGH - twos * _LOW
+        near = _LEAST if v < _LEAST else _MOST if v > _MOST else v
+        twos = np.rint(near * _INVERSE)
+        rest = near - twos * _HIGH - twos * _LOW
         power = _TAYLOR[0]
         for k in range(1, len(_TAYLOR)):
             power = power * rest + _TAYLOR[k]
-        return power * np.int32((np.int32(twos) + np.int32(127)) << 23).view(np.float32)
+        power *= np.int32((np.int32(twos) + np.int32(127)) << 23).view(np.float32)
+        return _ZERO if v < _LEAST else _INFINITE if v > _MOST else power
 
     return single
 

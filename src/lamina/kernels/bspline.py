@@ -157,6 +157,7 @@ def plain_edges_backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid:
     place = (x - low) * scale
     v = distances(place.clamp(0, grid), grid, degree)
     slopes = bspline(v + 0.5, degree - 1) - bspline(v - 0.5, degree - 1)
-    inside = ((place >= 0) & (place <= grid)).to(x.dtype)
+    # splines of degree 1 have a kink at the end
+    inside = ((place >= 0) & (place <= grid if degree > 1 else place < grid)).to(x.dtype)
     sigmoid = x.sigmoid()
     return (g[..., 1:, :] * slopes).sum(-2) * scale * inside + g[..., 0, :] * sigmoid * (1 + x * (1 - sigmoid))
