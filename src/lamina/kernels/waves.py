@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lamina.kernels import Operator, plain_wanted
 
-_LEAST = 2**14  # angles: the values of fewer are computed again sooner than the derivative is called
+_LEAST = 2**11  # angles: the values of fewer are computed again sooner than the derivative is called
 
 
 def waves(z: Tensor, growth: float = 0.0, phase: float = 0.0) -> Tensor:
