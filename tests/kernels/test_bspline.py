@@ -110,3 +110,25 @@ def test_slopes_at_knots_are_those_right_of_them(degree):
             expected[-1] = 0  # the kink at the end of the grid
         np.testing.assert_allclose(slope, expected, atol=1e-12)
         np.testing.assert_allclose(again.detach(), expected, atol=1e-12)
+
+
+def test_members_of_members_have_grids_of_their_own():
+    x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
+    low, scale = -1 - torch.rand(2, 3, 5).double(), 1 + torch.rand(2, 3, 5).double()
+    expected = torch.stack(
+        [torch.stack([spline_edges(x[i, j], low[i, j], scale[i, j], 4, 3) for j in range(3)]) for i in range(2)]
+    )
+    twice = torch.vmap(torch.vmap(lambda *t: spline_edges(*t, 4, 3)))
+    torch.testing.assert_close(twice(x, low, scale), expected)
+    shared = torch.vmap(torch.vmap(lambda x: spline_edges(x, low[0, 0], scale[0, 0], 4, 3)))(x)
+    torch.testing.assert_close(shared, spline_edges(x, low[0, 0], scale[0, 0], 4, 3))
+    half = torch.vmap(torch.vmap(lambda x, *t: spline_edges(x, *t, 4, 3), in_dims=(0, None, None)))(
+        x, low[:, 0], scale[:, 0]
+    )
+    torch.testing.assert_close(half[1], spline_edges(x[1], low[1, 0], scale[1, 0], 4, 3))
+
+
+def test_grids_that_all_features_share_are_plain_operations():
+    x, low, scale = torch.randn(6, 3), torch.full((1,), -2.0), torch.ones(1)
+    expected = spline_edges(x, low.expand(3), scale.expand(3), 4, 3)
+    torch.testing.assert_close(spline_edges(x, low, scale, 4, 3), expected)

@@ -54,3 +54,11 @@ def test_the_operator_is_well_formed():
     u = places(7, 3)
     torch.library.opcheck(torch.ops.lamina.bumps.default, (u, "wavelet", 5, 3))
     torch.library.opcheck(torch.ops.lamina.bumps_backward.default, (torch.ones(7, 8, 3).double(), u, "wavelet", 5, 3))
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_what_is_not_a_number_has_functions_that_are_not(kind):
+    u = torch.tensor([[1.0, torch.nan]])
+    found = bumps(u, kind, 5, 3)
+    assert found[..., 1].isnan().all()
+    torch.testing.assert_close(found[..., 0], plain_bumps(u, kind, 5, 3)[..., 0])

@@ -75,3 +75,8 @@ def test_the_operators_are_well_formed():
         torch.library.opcheck(torch.ops.lamina.matrix_exp.default, (matrices(*shape),))
         inputs = (matrices(*shape, seed=1), matrices(*shape))
         torch.library.opcheck(torch.ops.lamina.matrix_exp_backward.default, inputs)
+
+
+def test_matrices_that_are_not_square_are_refused():
+    with pytest.raises(RuntimeError, match="square"):
+        matrix_exp(torch.ones(1, 3, 2))

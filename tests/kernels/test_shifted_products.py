@@ -71,3 +71,17 @@ def test_the_operator_is_well_formed():
     inputs = [t.detach() for t in drawn(7, 3)]
     torch.library.opcheck(torch.ops.lamina.shifted_products.default, tuple(inputs))
     torch.library.opcheck(torch.ops.lamina.shifted_products_backward.default, (inputs[0], *inputs))
+
+
+@pytest.mark.parametrize("number", [90.0, -95.0, 1e20, -1e20])
+def test_numbers_and_shifts_may_be_far_away(number):
+    x, start, end, score, temperature = (t.detach().float() for t in drawn(2, 5, functions=2))
+    x[0, 0], start[1], end[1] = number, -95.0, 100.0
+    inputs = [t.requires_grad_() for t in (x, start, end, score, temperature)]
+    ours, theirs = shifted_products(*inputs), plain_products(*inputs)
+    assert ours.isfinite().all()
+    torch.testing.assert_close(ours, theirs)
+    if abs(number) < 1e3:
+        found = (torch.autograd.grad(y[1].square().sum(), inputs) for y in (ours, theirs))
+        for a, b in zip(*found, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

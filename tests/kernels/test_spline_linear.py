@@ -100,3 +100,29 @@ def test_compiled_layers_are_the_same_whether_the_operator_stays_or_not(least, m
     assert any("spline_linear" in name for name in seen) == (least == 0)
     found = [torch.autograd.grad(y.square().sum(), (x, weight)) for y in (ours, theirs)]
     torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("transform", ["jvp", "grad"])
+def test_compiled_transforms_of_many_numbers_are_those_of_plain_operations(transform, monkeypatch):
+    monkeypatch.setattr(module, "_MANY", 0)
+    torch.compiler.reset()
+    x, low, scale, weight = (t.float() for t in tensors())
+
+    def layer(x):
+        return spline_linear(x, low, scale, weight, GRID, DEGREE).sin()
+
+    def f(x):
+        if transform == "jvp":
+            return torch.func.jvp(layer, (x,), (x,))[1]
+        return torch.func.grad(lambda x: layer(x).sum())(x)
+
+    expected = f(x)
+    assert expected.abs().max() > 0.01
+    torch.testing.assert_close(torch.compile(f, backend="aot_eager")(x), expected)
+
+
+def test_weights_may_lie_in_any_order():
+    x, low, scale, weight = tensors()
+    other = weight.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    g = torch.ones(9, 2, dtype=torch.float64)
+    torch.library.opcheck(torch.ops.lamina.spline_linear_backward.default, (g, x, low, scale, other, GRID, DEGREE))

@@ -35,7 +35,7 @@ def _wavelet_slope(v, half, real):
 @register_jitable
 def _relu(v, half, real):
     left = real(1) - v * v / (half * half)
-    return left * left if left > real(0) else real(0)
+    return real(0) if left <= real(0) else left * left
 
 
 @register_jitable
@@ -61,7 +61,7 @@ def _spline(degree: int) -> tuple[Callable[..., float], Callable[..., float]]:
         total = real(0)
         for j in range(count):
             left = real(knots[j]) - abs(v)
-            total += real(weights[j]) * (left if left > real(0) else real(0)) ** degree
+            total += real(weights[j]) * (real(0) if left <= real(0) else left) ** degree
         return total
 
     @register_jitable
@@ -99,7 +99,8 @@ def _of(kind: str, terms_of: int) -> tuple[Callable[..., None], Callable[..., No
         for r in range(rows):
             m = r * len(low) // rows
             for i in range(features):
-                place[i] = min(max((x[r, i] - low[m, i]) * scale[m, i], real(0)), real(grid))
+                u = (x[r, i] - low[m, i]) * scale[m, i]
+                place[i] = real(0) if u < real(0) else real(grid) if u > real(grid) else u
             if silu:
                 for i in range(features):
                     out[r, 0, i] = x[r, i] / (real(1) + exp(-x[r, i]))

@@ -1,7 +1,8 @@
 """Loops over numbers, compiled when they are called for the first time: one pass where plain operations take many.
 
 Constants have the type of the numbers, ``x.dtype.type``: with Python's, all would be computed in double precision.
-Inner loops run over features, where a processor takes several numbers at once.
+Inner loops run over features, where a processor takes several numbers at once. Machine code that is kept is compiled
+anew when the file of its loop has changed, not when this one has: who changes it removes ``__pycache__``.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def exp(v):
 
     There it is zero below -87 and infinite above 88.
     """
-    return math.exp(v)
+    return np.exp(v)
 
 
 @overload(exp, jit_options={"fastmath": {"contract"}, "error_model": "numpy"})

@@ -56,7 +56,7 @@ def exponentials(a, direction, coefficients, limit, found):
                     total += abs(a[start + w, i, j])
                 norm = max(norm, total)
             halvings[w] = max(0, math.frexp(norm / limit)[1]) if np.isfinite(norm) else 0
-            share = math.ldexp(1.0, -halvings[w])
+            share = math.ldexp(1.0, -int(halvings[w]))
             for i in range(n):
                 for j in range(n):
                     powers[0, 0, i, j, w] = a[start + w, i, j] * share

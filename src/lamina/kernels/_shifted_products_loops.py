@@ -1,8 +1,4 @@
-r"""Products of shifted SiLUs of many numbers in one pass.
-
-All shifts of a number share one exponential: :math:`\mathrm{silu}(x - s) = (x - s) / (1 + e^s e^{-x})`, and what falls
-with the number has its inverse, :math:`\mathrm{silu}(e - x) = (e - x) / (1 + e^{-e} / e^{-x})`.
-"""
+"""Products of shifted SiLUs of many numbers in one pass."""
 
 from __future__ import annotations
 
@@ -15,19 +11,23 @@ _BLOCK = 1_024  # numbers that a loop takes at a time: enough to forget how it b
 
 
 @register_jitable
-def _functions(x, start, end, score, exponential, sums, scores, extreme, number):
+def _near(v, far):
+    """Within ``-far`` and ``far``: there one SiLU of a product is zero already, and beyond the other could overflow."""
+    return -far if v < -far else far if v > far else v
+
+
+@register_jitable
+def _functions(x, start, end, score, sums, scores, extreme, number):
     """Of each number: its functions summed, their scores, the least and the largest of them, and which these are."""
     real = x.dtype.type
     for i in range(len(x)):
-        exponential[0, i] = exp(-x[i])
-        exponential[1, i] = real(1) / exponential[0, i]
         sums[i] = scores[i] = real(0)
         extreme[0, i], extreme[1, i] = real(np.inf), real(-np.inf)
     for k in range(len(start)):
-        this, up, down = np.int32(k), exp(start[k]), exp(-end[k])
+        this = np.int32(k)
         for i in range(len(x)):
-            under = (real(1) + up * exponential[0, i]) * (real(1) + down * exponential[1, i])
-            product = (x[i] - start[k]) * (end[k] - x[i]) / under
+            left, right = _near(x[i] - start[k], real(1e9)), _near(end[k] - x[i], real(1e9))
+            product = left * right / ((real(1) + exp(-left)) * (real(1) + exp(-right)))
             square = product * product
             sums[i] += square
             scores[i] += score[k] * square
@@ -68,12 +68,12 @@ def forward(features, x, start, end, score, temperature, z):
     """All numbers in turn, parameters ``(members, functions or 1)``; the last is filled."""
     rows, size = len(x) // features // len(start), max(1, _BLOCK // features)
     block = size * features
-    exponential, extreme = np.empty((2, block), x.dtype), np.empty((2, block), x.dtype)
-    number, scores, shares = np.empty((2, block), np.int32), np.empty(block, x.dtype), np.empty(features, x.dtype)
+    extreme, number = np.empty((2, block), x.dtype), np.empty((2, block), np.int32)
+    scores, shares = np.empty(block, x.dtype), np.empty(features, x.dtype)
     for m in range(len(start)):
         for row in range(m * rows, (m + 1) * rows, size):
             first, last = row * features, min(row + size, (m + 1) * rows) * features
-            _functions(x[first:last], start[m], end[m], score[m], exponential, z[first:last], scores, extreme, number)
+            _functions(x[first:last], start[m], end[m], score[m], z[first:last], scores, extreme, number)
             for at in range(0, last - first, features):
                 sums = z[first + at : first + at + features]
                 own = slice(at, at + features)
@@ -88,8 +88,8 @@ def backward(features, g, x, start, end, score, temperature, by_x, by_start, by_
     real = x.dtype.type
     rows, size, count = len(x) // features // len(start), max(1, _BLOCK // features), start.shape[1]
     block = size * features
-    exponential, extreme = np.empty((2, block), x.dtype), np.empty((2, block), x.dtype)
-    number, places, pulls = np.empty((2, block), np.int32), np.empty((2, size), np.int64), np.empty((2, size), x.dtype)
+    extreme, number = np.empty((2, block), x.dtype), np.empty((2, block), np.int32)
+    places, pulls = np.empty((2, size), np.int64), np.empty((2, size), x.dtype)
     sums, scores, slope = np.empty(block, x.dtype), np.empty(block, x.dtype), np.empty(block, x.dtype)
     by_sums, by_scores = np.empty(block, x.dtype), np.empty(block, x.dtype)
     for m in range(len(start)):
@@ -98,7 +98,7 @@ def backward(features, g, x, start, end, score, temperature, by_x, by_start, by_
             first, last = row * features, min(row + size, (m + 1) * rows) * features
             numbers, tops, out = x[first:last], g[first:last], by_x[first:last]
             out[:] = real(0)
-            _functions(numbers, start[m], end[m], score[m], exponential, sums, scores, extreme, number)
+            _functions(numbers, start[m], end[m], score[m], sums, scores, extreme, number)
             for r in range((last - first) // features):
                 own = slice(r * features, (r + 1) * features)
                 span = _attention(sums[own], scores[own], by_sums[own], extreme[:, own], temperature[m, 0], count)
@@ -119,7 +119,6 @@ def backward(features, g, x, start, end, score, temperature, by_x, by_start, by_
                 places[0, r] = own.start + _place(extreme[0, own], least(extreme[0, own]))
                 places[1, r] = own.start + _place(extreme[1, own], most(extreme[1, own]))
             for k in range(count):
-                up, down = exp(start[m, k]), exp(-end[m, k])
                 for i in range(last - first):
                     slope[i] = by_sums[i] + score[m, k] * by_scores[i]
                 for r in range((last - first) // features):
@@ -128,9 +127,8 @@ def backward(features, g, x, start, end, score, temperature, by_x, by_start, by_
                             slope[places[j, r]] += pulls[j, r]
                 to_start, to_end, to_score = real(0), real(0), real(0)
                 for i in range(last - first):
-                    left, right = numbers[i] - start[m, k], end[m, k] - numbers[i]
-                    rise = real(1) / (real(1) + up * exponential[0, i])
-                    sink = real(1) / (real(1) + down * exponential[1, i])
+                    left, right = _near(numbers[i] - start[m, k], real(1e9)), _near(end[m, k] - numbers[i], real(1e9))
+                    rise, sink = real(1) / (real(1) + exp(-left)), real(1) / (real(1) + exp(-right))
                     above, below = left * rise, right * sink
                     pull = real(2) * above * below * slope[i]
                     by_left = pull * below * rise * (real(1) + left * (real(1) - rise))

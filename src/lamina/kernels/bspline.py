@@ -63,7 +63,7 @@ def spline_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) 
     Returns:
         ``(*, grid + degree + 1, features)``.
     """
-    if has_loops(x, low, scale):
+    if has_loops(x, low, scale) and x.shape[-1] == low.shape[-1] == scale.shape[-1]:
         return _SplineEdges.apply(x, low, scale, grid, degree)  # pyright: ignore[reportReturnType]
     return plain_edges(x, low, scale, grid, degree)
 
@@ -148,7 +148,8 @@ class _SplineEdges(Operator):
         info: Any, dims: tuple[int | None, ...], x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int
     ) -> tuple[Tensor, int]:
         x, *grids = members_first(info.batch_size, dims[:3], (x, low, scale))
-        low, scale = (t.reshape(len(t), *[1] * (x.ndim - 2), x.shape[-1]) for t in grids)
+        # what has grids for members already, has all dimensions
+        low, scale = (t if t.ndim == x.ndim else t[(slice(None), *[None] * (x.ndim - 2))] for t in grids)
         return _SplineEdges.apply(x, low, scale, grid, degree), 0  # pyright: ignore[reportReturnType]
 
 

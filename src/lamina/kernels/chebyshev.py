@@ -29,7 +29,7 @@ def chebyshev(t: Tensor, count: int) -> Tensor:
     Returns:
         ``(*, count, features)``.
     """
-    if not has_loops(t):
+    if count < 1 or not has_loops(t):
         return plain_chebyshev(t, count)
     return _Chebyshev.apply(t, count)  # pyright: ignore[reportReturnType]
 

@@ -44,7 +44,7 @@ def matrix_exp(a: Tensor) -> Tensor:
     """
     if a.shape[-1] == 1:
         return a.exp()
-    if a.shape[-1] > _LARGEST or not has_loops(a):
+    if a.shape[-2] != a.shape[-1] or a.shape[-1] > _LARGEST or not has_loops(a):
         return torch.linalg.matrix_exp(a)
     return _MatrixExp.apply(a)  # pyright: ignore[reportReturnType]
 

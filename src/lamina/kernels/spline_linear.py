@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import register_flop_formula
 
 from lamina.kernels import Operator, has_loops, has_triton, members_first, plain_wanted, stacked
@@ -73,12 +74,16 @@ def _compiled_whole(x: Tensor, *others: Tensor) -> bool:
     """
     if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.is_autocast_enabled(x.device.type):
         return False
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return False
     single = x.is_cpu and x.dtype == torch.float32 and all(t.dtype == x.dtype for t in others)
     return single and x.numel() >= _MANY
 
 
 def _has_operator(x: Tensor, *others: Tensor) -> bool:
-    if any(t.dtype != x.dtype for t in others) or (not x.is_meta and torch.is_autocast_enabled(x.device.type)):
+    if any(t.dtype != x.dtype or t.shape[-1] != x.shape[-1] for t in others):
+        return False
+    if not x.is_meta and torch.is_autocast_enabled(x.device.type):
         return False
     return has_loops(x) or (x.is_cuda and x.dtype == torch.float32 and has_triton() and not plain_wanted())
 
@@ -108,7 +113,9 @@ def _backward(
 ) -> tuple[Tensor, Tensor]:
     rows, low, scale, flat = _flat(x, low, scale, weight)
     above = stacked(g, 2)
-    by_input, by_weight = rows.new_empty(rows.shape), torch.empty_like(flat) if x.numel() else torch.zeros_like(flat)
+    by_input, by_weight = rows.new_empty(rows.shape), flat.new_empty(flat.shape)
+    if not x.numel():
+        by_weight.zero_()
     for (m, r), memory in tiles(rows, 2 * weight.shape[-2], _part(x.shape[-1])):
         edges, back = memory.view(2, *memory.shape[1:3], *weight.shape[-2:]).unbind()
         compiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)

@@ -38,8 +38,8 @@ class AFKANLinear(nn.Module):
     The arithmetic is that of ``grid + degree`` products of two activations for each input beside one matrix product,
     and of these again with their slopes in the backward pass, which computes them anew instead of keeping them: some 30
     elementwise operations for an input and a function, where the matrix product takes ``6 out_features`` for an input.
-    All activations of an input share one exponential. With 64 outputs they take more than twice as long as the matrix
-    product, with 256 less than it. The paper too says that it costs more time than a dense layer.
+    With 64 outputs they take about four times as long as the
+    matrix product, with 256 somewhat longer than it. The paper too says that it costs more time than a dense layer.
 
     Args:
         in_features: number of inputs.
