@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -25,11 +26,7 @@ _compiler = partial(numba.njit, nogil=True, error_model="numpy", fastmath=_FAST)
 # loops with many arrays take one number at a time unless LLVM may test beforehand that none of these overlap
 llvmlite.binding.set_option("", "-vectorize-memory-check-threshold=100000")
 
-_INVERSE, _HIGH = np.float32(1 / math.log(2)), np.float32(math.log(2))
-_LOW = np.float32(math.log(2) - float(_HIGH))
-_LEAST, _MOST = np.float32(-87), np.float32(88)  # beyond them a power of two would leave its bits
-_ZERO, _INFINITE = np.float32(0), np.float32(np.inf)
-_TAYLOR = tuple(np.float32(1 / math.factorial(k)) for k in range(7, -1, -1))
+_LOG2 = Fraction("0.693147180559945309417232121458176568")
 
 
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,29 +38,42 @@ def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def exp(v):
-    """The exponential function in compiled loops; in single precision of several numbers at once.
+    """The exponential function in compiled loops, of several numbers at once.
 
-    There it is zero below -87 and infinite above 88.
+    In single precision it is zero below -87 and infinite above 88, in double below -708 and above 709.
     """
     return np.exp(v)
 
 
+def _exponential(real: Any, integer: Any, mantissa: int, bias: int, near: tuple[int, int], order: int) -> Any:
+    """By a power of two and a Taylor polynomial within half a power; `near` is where the power has bits of its own."""
+    inverse, high, zero, infinite = real(1 / math.log(2)), real(math.log(2)), real(0), real(np.inf)
+    low = real(float(_LOG2 - Fraction(float(high))))  # what the logarithm has beyond the digits of `high`
+    lowest, highest = (real(end) for end in near)
+    taylor = tuple(real(1 / math.factorial(k)) for k in range(order, -1, -1))
+
+    def function(v):
+        inside = lowest if v < lowest else highest if v > highest else v
+        twos = np.rint(inside * inverse)
+        rest = inside - twos * high - twos * low
+        power = taylor[0]
+        for k in range(1, order + 1):
+            power = power * rest + taylor[k]
+        power *= integer((integer(twos) + integer(bias)) << mantissa).view(real)
+        return zero if v < lowest else infinite if v > highest else power
+
+    return function
+
+
+_EXPONENTIALS = {
+    types.float32: _exponential(np.float32, np.int32, 23, 127, (-87, 88), 7),
+    types.float64: _exponential(np.float64, np.int64, 52, 1023, (-708, 709), 13),
+}
+
+
 @overload(exp, jit_options={"fastmath": {"contract"}, "error_model": "numpy"})
 def _(v):
-    if v != types.float32:
-        return lambda v: math.exp(v)
-
-    def single(v):
-        near = _LEAST if v < _LEAST else _MOST if v > _MOST else v
-        twos = np.rint(near * _INVERSE)
-        rest = near - twos * _HIGH - twos * _LOW
-        power = _TAYLOR[0]
-        for k in range(1, len(_TAYLOR)):
-            power = power * rest + _TAYLOR[k]
-        power *= np.int32((np.int32(twos) + np.int32(127)) << 23).view(np.float32)
-        return _ZERO if v < _LEAST else _INFINITE if v > _MOST else power
-
-    return single
+    return _EXPONENTIALS[v]
 
 
 @register_jitable(fastmath=_FAST | {"nnan"})
