@@ -76,12 +76,16 @@ def _compiled_whole(x: Tensor, *others: Tensor) -> bool:
         return False
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return False
-    single = x.is_cpu and x.dtype == torch.float32 and all(t.dtype == x.dtype for t in others)
-    return single and x.numel() >= _MANY
+    return x.is_cpu and x.dtype == torch.float32 and _alike(x, *others) and x.numel() >= _MANY
+
+
+def _alike(x: Tensor, *others: Tensor) -> bool:
+    """Of one type, and with as many features."""
+    return all(t.dtype == x.dtype and t.shape[-1] == x.shape[-1] for t in others)
 
 
 def _has_operator(x: Tensor, *others: Tensor) -> bool:
-    if any(t.dtype != x.dtype or t.shape[-1] != x.shape[-1] for t in others):
+    if not _alike(x, *others):
         return False
     if not x.is_meta and torch.is_autocast_enabled(x.device.type):
         return False
