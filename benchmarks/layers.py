@@ -24,13 +24,13 @@ from typing import Any
 from unittest import mock
 
 import torch
-import torch.nn.functional as F
 from numba.core.registry import CPUDispatcher
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lamina.catalog import systems
+from lamina.claims.matrix_kan import Computed, recursion
 from lamina.layers.kan import KANLinear
 from lamina.networks.size import count_params
 
@@ -82,25 +82,6 @@ class First(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(x)[0]
-
-
-class Recursive(nn.Module):
-    """The spline layer by the recursion of Cox and de Boor, on the parameters of a `KANLinear`."""
-
-    def __init__(self, layer: KANLinear) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        grid, degree = self.layer.grid, self.layer.degree
-        u = ((x - self.layer.low) * (grid / (self.layer.high - self.layer.low))).clamp(0, grid).unsqueeze(-2)
-        knots = torch.arange(-degree, grid + degree + 1, dtype=x.dtype).unsqueeze(-1)
-        values = ((u >= knots[:-1]) & (u < knots[1:])).to(x.dtype)
-        for p in range(1, degree + 1):
-            left, right = u - knots[: -(p + 1)], knots[p + 1 :] - u
-            values = (left * values[..., :-1, :] + right * values[..., 1:, :]) / p
-        edges = torch.cat([F.silu(x).unsqueeze(-2), values], dim=-2)
-        return F.linear(edges.flatten(-2), self.layer.weight.flatten(1))
 
 
 def step(module: Callable[..., Tensor], *inputs: Tensor) -> None:
@@ -304,9 +285,10 @@ def degree(_: list[str], repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     for p in (2, 3, 5, 8, 10):
         layer, x = KANLinear(64, 64, degree=p), torch.randn(1_024, 64)
-        slow = Recursive(layer)
-        error = (slow.double()(x.double()) - layer(x.double())).abs().max().item()
-        layer.float()
+        slow = Computed(64, 64, degree=p, splines=recursion)
+        slow.load_state_dict(layer.state_dict())
+        error = (slow.double()(x.double()) - layer.double()(x.double())).abs().max().item()
+        layer.float(), slow.float()
         runs = timed({"closed": lambda m=layer, x=x: step(m, x), "recursive": lambda m=slow, x=x: step(m, x)}, repeats)
         found[f"degree {p}"] = ratio(runs["recursive"], runs["closed"]) | {"largest difference": error}
         print(p, found[f"degree {p}"], flush=True)

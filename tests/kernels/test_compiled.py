@@ -63,7 +63,7 @@ def test_what_is_not_a_number_is_not_lost_and_no_row_touches_another(name, bad):
     clean = layer(x)
     x[2, 1] = bad
     y = layer(x)
-    assert not y[2].isfinite().all() or bad == torch.inf
+    assert not y[2].isfinite().all() or (name, bad) == ("af_kan", torch.inf)  # there the limit is finite
     torch.testing.assert_close(y[[0, 1, 3, 4, 5]], clean[[0, 1, 3, 4, 5]])
 
 

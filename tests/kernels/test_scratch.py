@@ -2,8 +2,8 @@ import threading
 
 import torch
 
-from lamina.kernels.bspline import spline_edges
 from lamina.kernels.scratch import scratch
+from lamina.kernels.spline_linear import spline_linear
 
 
 def test_memory_is_kept_by_type_and_by_thread_and_grows():
@@ -21,12 +21,12 @@ def test_memory_is_kept_by_type_and_by_thread_and_grows():
 def test_memory_of_inference_serves_training():
     x = torch.randn(6, 3, dtype=torch.float64)
     low, scale = torch.full((3,), -2.0, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    found = []
+    weight, found = torch.ones(2, 9, 3, dtype=torch.float64), []
 
     def both() -> None:
         with torch.inference_mode():
-            spline_edges(x, low, scale, 5, 3)
-        found.append(spline_edges(x.clone().requires_grad_(), low, scale, 5, 3).isfinite().all())
+            spline_linear(x, low, scale, weight, 5, 3)
+        found.append(spline_linear(x.clone().requires_grad_(), low, scale, weight, 5, 3).isfinite().all())
 
     thread = threading.Thread(target=both)  # a new one holds no memory yet
     thread.start()

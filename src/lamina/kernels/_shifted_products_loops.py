@@ -38,10 +38,13 @@ def _functions(x, start, end, score, sums, scores, extreme, number):
 
 @register_jitable
 def _attention(sums, scores, shares, extreme, temperature, count):
-    """What a row weighs, its scores, and their softmax times the length of the row, in place; and the row's span."""
+    """What a row weighs, its scores, and their softmax times the length of the row, in place.
+
+    Returns the row's least and largest function, and its span.
+    """
     real = sums.dtype.type
-    low = least(extreme[0])
-    span = most(extreme[1]) - low + real(1e-6)
+    low, high = least(extreme[0]), most(extreme[1])
+    span = high - low + real(1e-6)
     total, size, cooled = real(0), real(len(sums)), real(1) / (span * max(temperature, real(1)))
     top = most(scores) * cooled
     for i in range(len(sums)):
@@ -51,7 +54,7 @@ def _attention(sums, scores, shares, extreme, temperature, count):
         total += shares[i]
     for i in range(len(sums)):
         shares[i] *= size / total
-    return span
+    return low, high, span
 
 
 @register_jitable
@@ -101,7 +104,9 @@ def backward(features, g, x, start, end, score, temperature, by_x, by_start, by_
             _functions(numbers, start[m], end[m], score[m], sums, scores, extreme, number)
             for r in range((last - first) // features):
                 own = slice(r * features, (r + 1) * features)
-                span = _attention(sums[own], scores[own], by_sums[own], extreme[:, own], temperature[m, 0], count)
+                low, high, span = _attention(
+                    sums[own], scores[own], by_sums[own], extreme[:, own], temperature[m, 0], count
+                )
                 weighed, cooling, total = real(0), real(0), real(0)
                 for i in range(own.start, own.stop):
                     share = by_sums[i]
@@ -116,8 +121,8 @@ def backward(features, g, x, start, end, score, temperature, by_x, by_start, by_
                 by_temperature[m, 0] -= cooling / warmth if warmth == temperature[m, 0] else real(0)
                 by_span = -(weighed + cooling) / span
                 pulls[0, r], pulls[1, r] = -real(count) * total - by_span, by_span
-                places[0, r] = own.start + _place(extreme[0, own], least(extreme[0, own]))
-                places[1, r] = own.start + _place(extreme[1, own], most(extreme[1, own]))
+                places[0, r] = own.start + _place(extreme[0, own], low)
+                places[1, r] = own.start + _place(extreme[1, own], high)
             for k in range(count):
                 for i in range(last - first):
                     slope[i] = by_sums[i] + score[m, k] * by_scores[i]

@@ -13,22 +13,21 @@ class _Held(threading.local):
     """What a thread keeps."""
 
     def __init__(self) -> None:
-        self.of: dict[tuple[torch.dtype, str], Tensor] = {}
+        self.of: dict[torch.dtype, Tensor] = {}
 
 
 _HELD = _Held()
 
 
-def scratch(like: Tensor, count: int, use: str = "") -> Tensor:
+def scratch(like: Tensor, count: int) -> Tensor:
     """At least `count` numbers of the type of `like`, of any value, on the processor.
 
-    The next call in the same thread for the same use gives the same memory out again.
+    The next call in the same thread gives the same memory out again.
     """
-    key = like.dtype, use
-    if key not in _HELD.of or _HELD.of[key].numel() < count:
+    if like.dtype not in _HELD.of or _HELD.of[like.dtype].numel() < count:
         with torch.inference_mode(False):  # memory that was made in this mode cannot be written to outside of it
-            _HELD.of[key] = like.new_empty(count)
-    return _HELD.of[key]
+            _HELD.of[like.dtype] = like.new_empty(count)
+    return _HELD.of[like.dtype]
 
 
 def tiles(x: Tensor, count: int, numbers: int) -> Iterator[tuple[tuple[slice, slice], Tensor]]:

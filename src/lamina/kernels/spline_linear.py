@@ -68,10 +68,7 @@ def spline_linear(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: i
 
 
 def _compiled_whole(x: Tensor, *others: Tensor) -> bool:
-    """Whether `torch.compile` takes the operator as it is.
-
-    At 4,096 rows and width 256 that takes 0.9 of the time of the plain operations compiled, at 256 and 64 longer.
-    """
+    """Whether `torch.compile` takes the operator as it is: of few numbers plain operations are faster once compiled."""
     if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.is_autocast_enabled(x.device.type):
         return False
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
