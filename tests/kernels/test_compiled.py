@@ -9,13 +9,20 @@ import torch
 
 from lamina.catalog import find
 from lamina.kernels import _compiled
-from lamina.kernels._compiled import compiled, exp, least, most
+from lamina.kernels._compiled import compiled, exp, least, most, sincos, sincos_reaches
 
 
 @compiled
 def exponentials(x, out):
     for i in range(len(x)):
         out[i] = exp(x[i])
+
+
+@compiled
+def circle(x, sines, cosines):
+    for i in range(len(x)):
+        sines[i], cosines[i] = sincos(x[i])
+    return sincos_reaches(x)
 
 
 @compiled
@@ -39,6 +46,30 @@ def test_exponential_function_of_what_is_large_or_not_a_number(kind):
     np.testing.assert_array_equal(out, [np.nan, np.inf, 0, np.inf, 0, 1])
 
 
+@pytest.mark.parametrize(("kind", "end"), [(np.float32, 2.0**13), (np.float64, 2.0**20)])
+def test_sine_and_cosine(kind, end):
+    """To a rounding of the larger of both, also next to multiples of a quarter of the circle."""
+    quarters = np.arange(1, 5_000) * (np.pi / 2)
+    x = np.concatenate([[0.0, end, -end], np.linspace(-end, end, 100_001), np.linspace(-9, 9, 10_001), quarters])
+    x = x.astype(kind)
+    sines, cosines = np.empty_like(x), np.empty_like(x)
+    assert circle(x, sines, cosines)
+    eps, precise = np.finfo(kind).eps, x.astype(np.longdouble)
+    np.testing.assert_allclose(sines, np.sin(precise), rtol=0, atol=eps)
+    np.testing.assert_allclose(cosines, np.cos(precise), rtol=0, atol=eps)
+    small = np.linspace(-0.7, 0.7, 1_001).astype(kind)
+    sines, cosines = np.empty_like(small), np.empty_like(small)
+    circle(small, sines, cosines)
+    np.testing.assert_allclose(sines, np.sin(small.astype(np.longdouble)), rtol=eps)
+
+
+@pytest.mark.parametrize(("kind", "end"), [(np.float32, 2.0**13), (np.float64, 2.0**20)])
+def test_sine_and_cosine_say_where_they_end(kind, end):
+    for far in (np.nextafter(kind(end), kind(np.inf)), -np.inf, np.nan):
+        x = np.array([0, far, 1], kind)
+        assert not circle(x, np.empty_like(x), np.empty_like(x))
+
+
 def test_extremes():
     x = np.random.default_rng(0).standard_normal(1_000)
     assert extremes(x) == (x.min(), x.max())
@@ -55,7 +86,7 @@ def test_a_loop_works_where_there_is_no_folder_to_keep_it(monkeypatch):
     assert compiled(lambda x: x + 1)(2) == 3
 
 
-@pytest.mark.parametrize("name", ["kan", "gr_kan", "af_kan", "matrix_exp", "skan"])
+@pytest.mark.parametrize("name", ["kan", "gr_kan", "af_kan", "matrix_exp", "skan", "fan"])
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_what_is_not_a_number_is_not_lost_and_no_row_touches_another(name, bad):
     torch.manual_seed(0)
@@ -71,7 +102,7 @@ PLAIN = """
 import torch
 from lamina.catalog import find
 torch.manual_seed(0)
-for name in ("kan", "gr_kan", "af_kan", "matrix_exp", "skan"):
+for name in ("kan", "gr_kan", "af_kan", "matrix_exp", "skan", "snnk"):
     layer = find(name).load()(3, 2).double()
     x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     y = layer(x)

@@ -25,7 +25,9 @@ def test_formula(depth):
     layer = made(5, 3, terms=4, depth=depth)
     h = x = np.random.default_rng(0).normal(size=(6, 5))
     for i in range(depth):
-        terms = np.exp(np.sqrt(1j) * hat(h) @ layer.get_buffer(f"draws{i}").numpy().T - 0.5j)
+        draws = layer.get_buffer(f"draws{i}").numpy() * math.sqrt(2)
+        draws[:, -1] /= math.sqrt(h.shape[1])
+        terms = np.exp(np.sqrt(1j) * hat(h) @ draws.T - 0.5j)
         h = np.concatenate([terms.real, terms.imag], axis=1)
     expected = h @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     np.testing.assert_allclose(layer(torch.tensor(x)).detach(), expected, atol=1e-12)

@@ -83,7 +83,7 @@ class SNNKLinear(nn.Module):
         """
         w = linear.weight.detach()
         new = cls(linear.in_features, linear.out_features, terms=terms, device=w.device, dtype=w.dtype)
-        z = w @ new.get_buffer("draws0")[:, :-1].mT / math.sqrt(2)
+        z = w @ new.get_buffer("draws0")[:, :-1].mT
         phase = z - w.square().sum(1, keepdim=True) / 2
         if linear.bias is not None:
             phase = phase + linear.bias.detach()[:, None]
@@ -92,9 +92,10 @@ class SNNKLinear(nn.Module):
         return new
 
     def reset_parameters(self) -> None:
-        """Draw the fixed normal numbers, and weights that give outputs of variance one: a term's mean square is e."""
+        r"""Draw the fixed :math:`g / \sqrt 2`, and weights for outputs of variance one: a term's mean square is e."""
         for i in range(self.depth):
-            nn.init.normal_(self.get_buffer(f"draws{i}"))
+            draws = nn.init.normal_(self.get_buffer(f"draws{i}")).div_(math.sqrt(2))
+            draws[:, -1] *= math.sqrt(draws.shape[1] - 1)  # for the constant
         nn.init.normal_(self.weight, std=1 / math.sqrt(math.e * self.terms))
         nn.init.zeros_(self.bias)
 
@@ -102,9 +103,9 @@ class SNNKLinear(nn.Module):
         """The real parts of all terms, then the imaginary parts."""
         h = features(x, self.in_features)
         for i in range(self.depth):
-            n, draws = h.shape[-1], self.get_buffer(f"draws{i}") / math.sqrt(2)
-            length = (h.square().sum(-1, keepdim=True) + n).sqrt()
-            z = F.linear(h, draws[:, :-1], math.sqrt(n) * draws[:, -1]) / length
+            draws = self.get_buffer(f"draws{i}")
+            length = (h.square().sum(-1, keepdim=True) + h.shape[-1]).sqrt()
+            z = F.linear(h, draws[:, :-1], draws[:, -1]) / length
             h = waves(z, growth=1.0, phase=-0.5)
         return h
 
