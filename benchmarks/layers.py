@@ -321,7 +321,7 @@ def fleet(names: list[str], repeats: int) -> dict[str, Any]:
     return found
 
 
-OPERATORS = ["kan", "af_kan", "gr_kan", "icgn", "matrix_exp", "mlp_kan", "skan"]
+OPERATORS = ["kan", "af_kan", "fan", "fourier_features", "gr_kan", "icgn", "matrix_exp", "mlp_kan", "skan", "snnk"]
 PARTS: dict[str, Callable[[list[str], int], dict[str, Any]]] = {
     "eager": eager,
     "compiled": lambda names, repeats: eager(names or ["kan"], repeats, compiled=True),
