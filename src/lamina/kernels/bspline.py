@@ -88,30 +88,26 @@ def distances(u: Tensor, grid: int, degree: int) -> Tensor:
     return u.unsqueeze(-2) - centres.unsqueeze(-1)
 
 
-def compiled_edges(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int, out: Tensor | None = None) -> Tensor:
-    """What `spline_edges` computes, by compiled loops: the form of the operator on a processor."""
+def _forward(x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
     from lamina.kernels import _bumps_loops
 
-    edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1]) if out is None else out
+    edges = x.new_empty(*x.shape[:-1], grid + degree + 1, x.shape[-1])
     forward, _ = _bumps_loops.of("spline", degree)
     forward(*arrays(1, x, low, scale), grid, degree, 1, *arrays(2, edges))
     return edges
 
 
-def compiled_edges_backward(
-    g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int, out: Tensor | None = None
-) -> Tensor:
-    """The derivative of `compiled_edges` times `g`."""
+def _backward(g: Tensor, x: Tensor, low: Tensor, scale: Tensor, grid: int, degree: int) -> Tensor:
     from lamina.kernels import _bumps_loops
 
-    by_x = torch.empty_like(x, memory_format=torch.contiguous_format) if out is None else out
+    by_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     _, backward = _bumps_loops.of("spline", degree)
     backward(*arrays(2, g), *arrays(1, x, low, scale), grid, degree, 1, *arrays(1, by_x))
     return by_x
 
 
-_LIBRARY.impl("spline_edges", compiled_edges, "CPU")
-_LIBRARY.impl("spline_edges_backward", compiled_edges_backward, "CPU")
+_LIBRARY.impl("spline_edges", _forward, "CPU")
+_LIBRARY.impl("spline_edges_backward", _backward, "CPU")
 
 
 @torch.library.register_fake("lamina::spline_edges", lib=_LIBRARY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -30,18 +30,24 @@ def scratch(like: Tensor, count: int) -> Tensor:
     return _HELD.of[like.dtype]
 
 
-def tiles(x: Tensor, count: int, numbers: int) -> Iterator[tuple[tuple[slice, slice], Tensor]]:
-    """Parts of the members and rows of ``(members, rows, features)``, each with `count` tensors of its shape.
+def tiles(
+    by_row: Sequence[Tensor], by_member: Sequence[Tensor], count: int, numbers: int
+) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor], bool, Tensor]]:
+    """Parts of tensors ``(members, rows, ...)`` and ``(members, ...)``, with memory for `count` such as the first.
 
-    A part has about `numbers` for each of torch's threads: as many members as fit in whole; of one that does not, a
-    part of its rows.
+    A part has about `numbers` of the first for each of torch's threads: as many members as fit in whole; of one that
+    does not, a part of its rows, and whether they are its first. Where all fit, they are the tensors themselves.
     """
-    members, rows, features = x.shape
+    members, rows, features = by_row[0].shape
     room = max(1, numbers * torch.get_num_threads() // max(1, features))
     group, size = max(1, min(members, room // max(1, rows))), max(1, min(rows, room))
-    memory = scratch(x, count * group * size * features)
+    memory = scratch(by_row[0], count * group * size * features)
+    if group == members and size == rows:
+        yield by_row, by_member, True, memory[: count * members * rows * features]
+        return
     for member in range(0, members, group):
+        m = slice(member, min(member + group, members))
         for row in range(0, rows, size):
-            m, r = min(group, members - member), min(size, rows - row)
-            buffers = memory[: count * m * r * features].view(count, m, r, features)
-            yield (slice(member, member + m), slice(row, row + r)), buffers
+            r = slice(row, min(row + size, rows))
+            here = memory[: count * (m.stop - member) * (r.stop - row) * features]
+            yield [t[m, r] for t in by_row], [t[m] for t in by_member], row == 0, here

@@ -11,17 +11,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.utils.flop_counter import register_flop_formula
 
-from lamina.kernels import Operator, has_loops, has_triton, members_first, plain_wanted, stacked
-from lamina.kernels.bspline import (
-    compiled_edges,
-    compiled_edges_backward,
-    plain_edges,
-    plain_edges_backward,
-    spline_edges,
-)
+from lamina.kernels import Operator, arrays, has_loops, has_triton, members_first, plain_wanted, stacked
+from lamina.kernels.bspline import plain_edges, plain_edges_backward, spline_edges
 from lamina.kernels.scratch import tiles
 
 _MANY = 2**19  # numbers of which torch.compile takes the operator
+_WIDE = 16  # outputs: of fewer, the transposed product is faster
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_linear(Tensor x, Tensor low, Tensor scale, Tensor weight, int grid, int degree) -> Tensor")
 _LIBRARY.define(
@@ -100,30 +95,43 @@ def _flat(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor) -> list[Tensor]
 
 
 def _forward(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int) -> Tensor:
-    rows, low, scale, flat = _flat(x, low, scale, weight)
-    y = x.new_empty(*rows.shape[:2], weight.shape[-3])
-    for (m, r), memory in tiles(rows, weight.shape[-2], _part(x.shape[-1])):
-        edges = memory.view(*memory.shape[1:3], *weight.shape[-2:])
-        compiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
-        torch.bmm(edges.flatten(-2), flat[m].mT, out=y[m, r])
-    return y.view(*x.shape[:-1], weight.shape[-3])
+    from lamina.kernels import _bumps_loops
+
+    loop, _ = _bumps_loops.of("spline", degree)
+    outputs, functions, features = weight.shape[-3:]
+    rows, *others = _flat(x, low, scale, weight)
+    y = x.new_empty(*rows.shape[:2], outputs)
+    for (x_, y_), (low_, scale_, weight_), _, memory in tiles((rows, y), others, functions, _part(features)):
+        loop(*arrays(1, x_, low_, scale_), grid, degree, 1, memory.numpy().reshape(-1, functions, features))
+        edges = memory.view(*y_.shape[:2], functions * features)
+        if outputs < _WIDE:
+            y_.copy_(torch.bmm(weight_, edges.mT).mT)
+        else:
+            torch.bmm(edges, weight_.mT, out=y_)
+    return y.view(*x.shape[:-1], outputs)
 
 
 def _backward(
     g: Tensor, x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, degree: int
 ) -> tuple[Tensor, Tensor]:
-    rows, low, scale, flat = _flat(x, low, scale, weight)
-    above = stacked(g, 2)
-    by_input, by_weight = rows.new_empty(rows.shape), flat.new_empty(flat.shape)
+    from lamina.kernels import _bumps_loops
+
+    loop, loop_back = _bumps_loops.of("spline", degree)
+    functions, features = weight.shape[-2:]
+    rows, *others = _flat(x, low, scale, weight)
+    by_input, by_weight = rows.new_empty(rows.shape), others[-1].new_empty(others[-1].shape)
     if not x.numel():
         by_weight.zero_()
-    for (m, r), memory in tiles(rows, 2 * weight.shape[-2], _part(x.shape[-1])):
-        edges, back = memory.view(2, *memory.shape[1:3], *weight.shape[-2:]).unbind()
-        compiled_edges(rows[m, r], low[m], scale[m], grid, degree, out=edges)
-        top, total = above[m, r], by_weight[m]
-        torch.baddbmm(total, top.mT, edges.flatten(-2), beta=1 if r.start else 0, out=total)
-        torch.bmm(top, flat[m], out=back.flatten(-2))
-        compiled_edges_backward(back, rows[m, r], low[m], scale[m], grid, degree, out=by_input[m, r])
+    by_row, by_member = (rows, stacked(g, 2), by_input), (*others, by_weight)
+    for (x_, g_, by_x), (low_, scale_, weight_, total), first, memory in tiles(
+        by_row, by_member, 2 * functions, _part(features)
+    ):
+        places, (edges, back) = arrays(1, x_, low_, scale_), memory.numpy().reshape(2, -1, functions, features)
+        loop(*places, grid, degree, 1, edges)
+        edges_, back_ = memory.view(2, *g_.shape[:2], functions * features).unbind()
+        torch.baddbmm(total, g_.mT, edges_, beta=0 if first else 1, out=total)
+        torch.bmm(g_, weight_, out=back_)
+        loop_back(back, *places, grid, degree, 1, *arrays(1, by_x))
     return by_input.view(x.shape), by_weight.view(weight.shape)
 
 

@@ -69,13 +69,12 @@ def _steps(logistic: Tensor, start: Tensor, out: Tensor) -> Tensor:
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     y, logistic = x.new_empty(x.shape), x.new_empty(*x.shape[:-1], weight.shape[-2])
-    rows, out, all_units, maps = stacked(x, 2), stacked(y, 2), stacked(logistic, 2), stacked(weight, 2)
+    by_row = stacked(logistic, 2), stacked(x, 2), stacked(y, 2)
     bias, shift = stacked(bias, 1).unsqueeze(1), stacked(shift, 1).unsqueeze(1)
-    start = smooth_step(bias)
-    for (m, r), (steps,) in tiles(all_units, 1, _TILE):
-        here = all_units[m, r]
-        torch.baddbmm(bias[m], rows[m, r], maps[m].mT, out=here).sigmoid_()
-        torch.baddbmm(shift[m], _steps(here, start[m], steps), maps[m], out=out[m, r])
+    by_member = bias, shift, smooth_step(bias), stacked(weight, 2)
+    for (units, x_, y_), (bias_, shift_, start, weight_), _, memory in tiles(by_row, by_member, 1, _TILE):
+        torch.baddbmm(bias_, x_, weight_.mT, out=units).sigmoid_()
+        torch.baddbmm(shift_, _steps(units, start, memory.view(units.shape)), weight_, out=y_)
     return y, logistic
 
 
@@ -83,20 +82,20 @@ def _backward(
     g: Tensor, x: Tensor, weight: Tensor, bias: Tensor, logistic: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     found = x.new_empty(x.shape), weight.new_zeros(weight.shape), bias.new_empty(bias.shape), g.sum(-2)
-    rows, top, maps, all_units = stacked(x, 2), stacked(g, 2), stacked(weight, 2), stacked(logistic, 2)
+    maps, by_x, by_weight = stacked(weight, 2), stacked(found[0], 2), stacked(found[1], 2)
     start = stacked(bias, 1).unsqueeze(1).sigmoid()
-    by_x, by_weight = stacked(found[0], 2), stacked(found[1], 2)
     by_bias = (maps @ stacked(found[3], 1).unsqueeze(-1)).mT.mul_((start - start.square()).square_()).neg_()
     start = _steps(start, torch.zeros_like(start), torch.empty_like(start))
-    for (m, r), (steps, slopes) in tiles(all_units, 2, _TILE):
-        here, above = all_units[m, r], top[m, r]
-        by_weight[m].baddbmm_(_steps(here, start[m], steps).mT, above)
-        torch.bmm(above, maps[m].mT, out=slopes)
-        torch.addcmul(here, here, here, value=-1, out=steps)
+    by_row, by_member = (stacked(logistic, 2), stacked(x, 2), stacked(g, 2), by_x), (start, maps, by_weight, by_bias)
+    for (units, x_, g_, by_x_), (start_, weight_, total, total_bias), _, memory in tiles(by_row, by_member, 2, _TILE):
+        steps, slopes = memory.view(2, *units.shape).unbind()
+        total.baddbmm_(_steps(units, start_, steps).mT, g_)
+        torch.bmm(g_, weight_.mT, out=slopes)
+        torch.addcmul(units, units, units, value=-1, out=steps)
         slopes.mul_(steps).mul_(steps)  # a sixth of the derivative
-        by_bias[m] += slopes.sum(1, keepdim=True)
-        by_weight[m].baddbmm_(slopes.mT, rows[m, r], alpha=6)
-        torch.baddbmm(by_bias.new_zeros(()), slopes, maps[m], beta=0, alpha=6, out=by_x[m, r])
+        total_bias += slopes.sum(1, keepdim=True)
+        total.baddbmm_(slopes.mT, x_, alpha=6)
+        torch.baddbmm(by_bias.new_zeros(()), slopes, weight_, beta=0, alpha=6, out=by_x_)
     torch.mul(by_bias, 6, out=stacked(found[2], 1).unsqueeze(1))
     return found
 
