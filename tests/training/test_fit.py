@@ -7,6 +7,7 @@ from torch import nn
 
 import lamina
 from lamina.errors import LaminaError, LaminaWarning
+from lamina.networks import KAN
 from lamina.training import Member, OutOfTime, Recipe, Setting
 from lamina.training.memory import member_bytes
 
@@ -122,3 +123,29 @@ def test_the_best_member_is_that_with_the_lowest_validation_loss():
     fitted = lamina.fit([network(i) for i in range(3)], *data(), members=members(3), recipe=RECIPE)
     losses = [trace.loss for trace in fitted.traces]
     assert losses[fitted.best] == min(losses)
+
+
+def test_a_penalty_leaves_few_edges():
+    """Of four inputs one matters: with the penalty of a KAN nearly all of the output depends on it, by one node."""
+    x = torch.rand(300, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    y = (3 * x[:, :1]).sin()
+    shares, errors = [], []
+    for penalty in (0.0, 0.03):
+        torch.manual_seed(0)
+        recipe = Recipe(steps=600, batch_size=64, penalty=penalty)
+        everything = Member(Setting(1e-2, weight_decay=0.0, dropout=0.0), 0, np.arange(300))
+        fitted = lamina.fit(KAN([4, 3, 1], grid=3, limit=1.0), x, y, members=[everything], recipe=recipe)
+        network = fitted.fleet.module(0)
+        shares.append(network.scores(x)[1].max().item())
+        errors.append((network(x) - y).square().mean().sqrt().item())
+    assert shares[0] < 0.7
+    assert shares[1] > 0.95
+    assert max(errors) < 0.1
+
+
+def test_what_has_no_penalty_is_named():
+    x, y = data()
+    with pytest.raises(LaminaError, match=r"the recipe's penalty is 0.1, but Sequential has no method penalty\(x\)"):
+        lamina.fit(nn.Sequential(nn.Linear(4, 2)), x, y, recipe=Recipe(penalty=0.1))
+    with pytest.raises(LaminaError, match="penalty is -1, it has to be a finite number of at least 0"):
+        Recipe(penalty=-1)

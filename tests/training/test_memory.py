@@ -6,6 +6,7 @@ from torch import nn
 import lamina
 from lamina.catalog import table_networks
 from lamina.errors import LaminaError
+from lamina.networks import KAN
 from lamina.training import Fleet
 from lamina.training.memory import COPIES, free_bytes, member_bytes, members_at_once, to_bytes
 from lamina.training.noise import Noise
@@ -40,6 +41,16 @@ def test_the_estimate_is_near_what_a_traced_step_holds(name):
     parameters = fleet.parameters.shape[1] * 4
     step = program.peak / members
     estimate = member_bytes(network, features, batch) - (COPIES - 2) * parameters
+    assert 0.8 * step < estimate < 2.0 * step
+
+
+def test_the_estimate_counts_a_penalty():
+    network, members, batch = KAN([20, 30, 3]), 2, 128
+    fleet = Fleet([network] * members)
+    x, y = torch.zeros(members, batch, 20), torch.zeros(members, batch, dtype=torch.int64)
+    noise = Noise([(0,)] * members, fleet.device)
+    step = Program(fleet, fleet.parameters, x, y, None, noise, penalty=0.1).peak / members
+    estimate = member_bytes(network, 20, batch, penalty=True) - (COPIES - 2) * fleet.parameters.shape[1] * 4
     assert 0.8 * step < estimate < 2.0 * step
 
 

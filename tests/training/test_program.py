@@ -6,6 +6,7 @@ from torch.nn import functional as F
 import lamina
 from lamina.catalog import table_networks
 from lamina.errors import LaminaError, LaminaWarning
+from lamina.networks import KAN
 from lamina.training.fleet import Fleet
 from lamina.training.loss import member_loss
 from lamina.training.noise import Noise
@@ -100,6 +101,17 @@ def test_a_step_has_the_losses_and_gradients_of_a_loop(kind, name, weighted):
     weight = torch.rand(MEMBERS, ROWS, generator=torch.Generator().manual_seed(1)).double() if weighted else None
     expected = in_a_loop(built, x, y, weight)
     for ours, theirs in zip(run(kind, fleet, x, y, weight), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", [Program, OneByOne])
+def test_a_penalty_counts_in_the_gradient_and_not_in_the_losses(kind):
+    built, fleet, x, y = build(lambda: KAN([4, 3, 2]))
+    losses, gradients = in_a_loop(built, x, y)
+    for i, member in enumerate(built):
+        found = torch.autograd.grad(member.penalty(x[i]), list(member.parameters()))
+        gradients[i] += 0.1 * torch.cat([g.flatten() for g in found])
+    for ours, theirs in zip(run(kind, fleet, x, y, penalty=0.1), (losses, gradients), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 

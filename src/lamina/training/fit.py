@@ -99,7 +99,7 @@ def fit(
         members = [Member(Setting(dropout=0.0), seed=i, train=everything) for i in range(n)]
     batch = recipe.batch_for(min(len(m.train) for m in members))
     budget = current().memory(device) if memory is None else to_bytes(memory)
-    at_once = members_at_once(build(0), x.shape[1], batch, n, budget)
+    at_once = members_at_once(build(0), x.shape[1], batch, n, budget, penalty=recipe.penalty > 0)
     ranges, recipe = _ranges(members, at_once, recipe)
     parts, traces = [], []
     for numbers in ranges:

@@ -13,6 +13,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lamina.errors import LaminaError
 
 
+class _Penalty(nn.Module):
+    """A network's penalty as what a module computes."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.penalty(x)  # pyright: ignore[reportCallIssue]
+
+
 class Fleet:
     """Networks of one shape whose parameters stand side by side, one row of a matrix per member.
 
@@ -95,11 +106,23 @@ class Fleet:
         Returns:
             (members, rows, outputs).
         """
-        self.template.train(training)
-        named, buffers = self._named(parameters), self.buffers if buffers is None else buffers
+        return self._each(self.template.train(training), "", parameters, x, buffers)
+
+    def penalty(self, parameters: Tensor, x: Tensor, *, buffers: dict[str, Tensor] | None = None) -> Tensor:
+        """(members,) what every member's own ``penalty(x)`` says of its rows, in training mode; as in `forward`."""
+        return self._each(_Penalty(self.template.train()), "network.", parameters, x, buffers)
+
+    def _each(
+        self, module: nn.Module, prefix: str, parameters: Tensor, x: Tensor, buffers: dict[str, Tensor] | None
+    ) -> Tensor:
+        """What `module` computes with the parameters and buffers of every member, which it has under a prefix."""
+        named, buffers = (
+            {prefix + name: tensor for name, tensor in tensors.items()}
+            for tensors in (self._named(parameters), self.buffers if buffers is None else buffers)
+        )
 
         def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(self.template, (parameters, buffers), (x,))
+            return functional_call(module, (parameters, buffers), (x,))
 
         if self.stacks:
             shared = None if x.ndim == 2 else 0

@@ -39,17 +39,18 @@ def free_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def member_bytes(network: nn.Module, features: int, batch: int) -> int:
+def member_bytes(network: nn.Module, features: int, batch: int, *, penalty: bool = False) -> int:
     """An estimate of what one member of a fleet needs in training.
 
     `COPIES` of the parameters, the tensors that the forward pass of a batch leaves for the backward pass, and half as
-    much again for gradients on their way back. The forward pass is made with tensors that have a shape and no content.
+    much again for gradients on their way back. The forward pass is made with tensors that have a shape and no content;
+    where there is a `penalty`, that of the network is computed too.
     """
-    parameters, activations = _needs(network, features, batch)
+    parameters, activations = _needs(network, features, batch, penalty)
     return COPIES * parameters + activations
 
 
-def _needs(network: nn.Module, features: int, batch: int) -> tuple[int, int]:
+def _needs(network: nn.Module, features: int, batch: int, penalty: bool) -> tuple[int, int]:
     """Bytes of a member's parameters, and of what a step holds beside them."""
     kept: dict[int, int] = {}
 
@@ -63,17 +64,21 @@ def _needs(network: nn.Module, features: int, batch: int) -> tuple[int, int]:
     x = torch.empty(batch, features, device="meta", dtype=next(empty.parameters()).dtype)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         output = empty(x)
+        if penalty:
+            empty.penalty(x)  # pyright: ignore[reportCallIssue]
     activations = sum(n for storage, n in kept.items() if storage not in parameters) + 4 * output.numel() * 4
     return size, int(1.5 * activations)
 
 
-def members_at_once(network: nn.Module, features: int, batch: int, members: int, memory: int) -> int:
+def members_at_once(
+    network: nn.Module, features: int, batch: int, members: int, memory: int, *, penalty: bool = False
+) -> int:
     """How many members, up to `members`, can be trained at once within `memory` bytes; never less than one.
 
     Nor are there more than `STACK` allows, so that a step takes no longer for each than it would one by one.
     """
     try:
-        parameters, activations = _needs(network, features, batch)
+        parameters, activations = _needs(network, features, batch, penalty)
     except Exception:  # a network whose control flow depends on its values is trained one by one anyway
         return 1
     return int(max(1, min(members, memory // (COPIES * parameters + activations), STACK // activations)))

@@ -30,6 +30,24 @@ class Step(Protocol):
         ...
 
 
+def _losses(
+    fleet: Fleet,
+    parameters: Tensor,
+    buffers: Buffers,
+    x: Tensor,
+    y: Tensor,
+    weight: Tensor | None,
+    *,
+    autocast: bool,
+    penalty: float,
+) -> tuple[Tensor, Tensor]:
+    """The members' losses, and with their penalties."""
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
+        output = fleet.forward(parameters, x, training=True, buffers=buffers)
+    loss = member_loss(output, y, weight)
+    return loss, loss + penalty * fleet.penalty(parameters, x, buffers=buffers) if penalty else loss
+
+
 class Program:
     """A step of all members at once, as a flat list of tensor operations.
 
@@ -42,6 +60,7 @@ class Program:
         parameters, x, y, weight: a batch as it will come.
         noise: where random numbers come from.
         autocast: whether matrix products are in bfloat16.
+        penalty: weight of the networks' penalties.
         compile: whether the list goes through `torch.compile`; None where that is expected to pay.
         steps: how often it will run.
 
@@ -63,15 +82,14 @@ class Program:
         noise: Noise,
         *,
         autocast: bool = False,
+        penalty: float = 0.0,
         compile: bool | None = False,
         steps: int = 1,
     ) -> None:
         def step(parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None):
             live = parameters.detach().requires_grad_()
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
-                output = fleet.forward(live, x, training=True, buffers=buffers)
-            loss = member_loss(output, y, weight)
-            return loss.detach(), torch.autograd.grad(loss.sum(), live)[0]
+            loss, total = _losses(fleet, live, buffers, x, y, weight, autocast=autocast, penalty=penalty)
+            return loss.detach(), torch.autograd.grad(total.sum(), live)[0]
 
         def trace(plain: dict[Any, Callable[..., Any]] | None = None) -> Any:
             found = make_fx(step, plain, tracing_mode="fake")(parameters, fleet.buffers, x, y, weight)
@@ -119,10 +137,11 @@ class OneByOne:
         fleet: the networks.
         noise: gives the seed of a member's random numbers.
         autocast: whether matrix products are in bfloat16.
+        penalty: weight of the networks' penalties.
     """
 
-    def __init__(self, fleet: Fleet, noise: Noise, *, autocast: bool = False) -> None:
-        self.fleet, self.noise, self.autocast = fleet, noise, autocast
+    def __init__(self, fleet: Fleet, noise: Noise, *, autocast: bool = False, penalty: float = 0.0) -> None:
+        self.fleet, self.noise, self.autocast, self.penalty = fleet, noise, autocast, penalty
         noise.reserve([1])
 
     def __call__(
@@ -134,10 +153,9 @@ class OneByOne:
             live = parameters[i : i + 1].detach().requires_grad_()
             part = slice(i, i + 1)
             own = {name: tensor[part] for name, tensor in buffers.items()}
-            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
-                output = self.fleet.forward(live, x[part], training=True, buffers=own)
-            loss = member_loss(output, y[part], None if weight is None else weight[part])
-            (gradient[part],) = torch.autograd.grad(loss.sum(), live)
+            batch = x[part], y[part], None if weight is None else weight[part]
+            loss, total = _losses(self.fleet, live, own, *batch, autocast=self.autocast, penalty=self.penalty)
+            (gradient[part],) = torch.autograd.grad(total.sum(), live)
             losses.append(loss.detach())
         return torch.cat(losses), gradient
 
@@ -151,6 +169,7 @@ def make_step(
     noise: Noise,
     *,
     autocast: bool,
+    penalty: float = 0.0,
     compile: bool | None = False,
     steps: int = 1,
 ) -> Step:
@@ -161,8 +180,11 @@ def make_step(
     """
     if fleet.stacks:
         try:
-            return Program(fleet, parameters, x, y, weight, noise, autocast=autocast, compile=compile, steps=steps)
+            return Program(
+                fleet, parameters, x, y, weight, noise,
+                autocast=autocast, penalty=penalty, compile=compile, steps=steps,
+            )  # fmt: skip
         except LaminaError as error:
             warnings.warn(f"{error}; its members are trained one by one", LaminaWarning, stacklevel=2)
             fleet.stacks = False
-    return OneByOne(fleet, noise, autocast=autocast)
+    return OneByOne(fleet, noise, autocast=autocast, penalty=penalty)

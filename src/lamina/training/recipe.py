@@ -30,6 +30,8 @@ class Recipe:
         clip: the largest norm of a member's gradient; ``None`` lets it have any.
         averaging: the weights that are judged and kept are an exponential average over about this share of the
             steps so far (Polyak averaging); 0 keeps the last weights themselves.
+        penalty: weight in the loss of what the networks' own ``penalty(x)`` says of a batch, such as that of
+            `lamina.networks.KAN`, which leaves few edges. The losses that are reported and judged are without it.
         precision: ``float32``, or ``bfloat16`` for matrix products under autocast.
         racing: whether settings whose mean validation loss over their members is among the worse half are stopped at
             a third and at two thirds of the steps, see `lamina.training.racing`. It saves time where a setting is
@@ -48,6 +50,7 @@ class Recipe:
     checks: int = 40
     clip: float | None = 1.0
     averaging: float = 0.1
+    penalty: float = 0.0
     precision: str = "float32"
     racing: bool = False
     compile: bool | None = None
@@ -62,6 +65,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LaminaError(f"{name} is {value}, it has to be at least 1")
+        if not 0 <= self.penalty < math.inf:
+            raise LaminaError(f"penalty is {self.penalty}, it has to be a finite number of at least 0")
 
     def steps_for(self, rows: int) -> int:
         """The number of updates for a training part of so many rows."""

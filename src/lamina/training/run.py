@@ -117,7 +117,7 @@ class Run:
         if self.compute is None:
             self.compute = make_step(
                 self.stack, live, *batch, self.noise, autocast=self.recipe.precision == "bfloat16",
-                compile=self.recipe.compile, steps=self.steps - self.step,
+                penalty=self.recipe.penalty, compile=self.recipe.compile, steps=self.steps - self.step,
             )  # fmt: skip
             self.fleet.stacks = self.stack.stacks  # as it was found to be
         self.noise.begin(self.step)

@@ -55,11 +55,13 @@ def train(
         progress: called with the steps done and the steps planned.
 
     Raises:
-        LaminaError: the number of members is not the fleet's.
+        LaminaError: the number of members is not the fleet's, or the recipe has a penalty and the networks do not.
         OutOfTime: the deadline came, and there is nothing to settle for.
     """
     if len(members) != len(fleet):
         raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
+    if recipe.penalty and not hasattr(fleet.template, "penalty"):
+        raise LaminaError(f"the recipe's penalty is {recipe.penalty}, but {fleet.name} has no method penalty(x)")
     x, y = x.to(fleet.device), y.to(fleet.device)
     run = Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed, optimiser)
     if checkpoint is not None:
