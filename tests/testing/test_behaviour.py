@@ -58,6 +58,8 @@ BROKEN = [
     ("order_does_not_matter", Ordered),
     ("dtype", output(lambda self, x, y: y.float())),
     ("dtype", output(lambda self, x, y: (y * 2**8).round() / 2**8 if y.dtype == torch.float32 else y)),
+    ("dtype", output(lambda self, x, y: y.to(torch.promote_types(x.dtype, torch.float32)))),
+    ("dtype", output(lambda self, x, y: y + (0.5 if x.dtype == torch.bfloat16 else 0.0))),
     ("device", made(lambda self: self.register_buffer("held", torch.zeros(3, device="cpu")))),
     ("evaluation_is_deterministic", output(lambda self, x, y: F.dropout(y, 0.5))),
     ("evaluation_is_deterministic", output(reproducible_noise)),

@@ -95,9 +95,10 @@ class FourierKArAt(nn.Module):
         z = F.linear(x, self.weight, self.bias).unflatten(-1, (3, self.heads, self.size))
         q, k, v = (part.transpose(-2, -3) for part in z.unbind(-3))
         scores = (q / math.sqrt(self.size)) @ k.mT
-        wave = torch.arange(2 * self.grid, device=x.device, dtype=scores.dtype).unsqueeze(-1)
-        frequency, cosine = wave % self.grid + 1, wave < self.grid
-        waves = torch.addcmul(math.pi / 2 * cosine, frequency, scores.unsqueeze(-2)).sin().flatten(-2)
+        kind = torch.promote_types(scores.dtype, torch.float32)  # angles of few digits are no angles
+        wave = torch.arange(2 * self.grid, device=x.device, dtype=kind).unsqueeze(-1)
+        frequency, phase = wave % self.grid + 1, (wave < self.grid).to(kind) * (math.pi / 2)
+        waves = torch.addcmul(phase, frequency, scores.unsqueeze(-2)).sin().flatten(-2).to(scores.dtype)
         found = torch.einsum("...hkf,hrf->...hkr", waves, self.functions)
         read = found @ (self.back @ v)
         return F.linear(read.transpose(-2, -3).flatten(-2), self.out_weight, self.out_bias)

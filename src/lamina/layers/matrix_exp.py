@@ -76,7 +76,7 @@ class MatrixExpLinear(nn.Module):
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         matrix = F.linear(features(x, self.in_features), self.weight, self.bias).unflatten(-1, (self.size, self.size))
         matrix = matrix.to(torch.promote_types(matrix.dtype, torch.float32))  # in bfloat16 torch's is not a number
-        return F.linear(matrix_exp(matrix).flatten(-2), self.out_weight, self.out_bias)
+        return F.linear(matrix_exp(matrix).flatten(-2).to(self.out_weight.dtype), self.out_weight, self.out_bias)
 
     extra_repr = described
 

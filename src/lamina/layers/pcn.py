@@ -87,9 +87,11 @@ class PCNLinear(nn.Module):
     @property
     def weight(self) -> Float[Tensor, "out_features in_features"]:
         """The weights that the points stand for."""
-        height, distance = math.sqrt(6 / self.in_features), torch.cdist(self.out_points, self.in_points)
+        kind = torch.promote_types(self.in_points.dtype, torch.float32)  # torch has no distances in bfloat16
+        height, distance = math.sqrt(6 / self.in_features), torch.cdist(self.out_points.to(kind), self.in_points.to(kind))
         periods = (distance.detach() / 2).round_()
-        return torch.add(-height, torch.sub(distance, periods, alpha=2).abs(), alpha=2 * height)
+        weight = torch.add(-height, torch.sub(distance, periods, alpha=2).abs(), alpha=2 * height)
+        return weight.to(self.in_points.dtype)
 
     def forward(self, x: Float[Tensor, "*batch in_features"]) -> Float[Tensor, "*batch out_features"]:
         return self.function(F.linear(features(x, self.in_features), self.weight, self.bias))

@@ -59,7 +59,7 @@ def check_order_does_not_matter(subject: Subject) -> None:
 
 
 def check_dtype(subject: Subject) -> None:
-    """The output has the type of input and parameters; float32 and bfloat16 autocast stay near float64."""
+    """The output has the type of input and parameters; float32, bfloat16 and its autocast stay near float64."""
     x = subject.rows(dtype=torch.float64)
     exact = subject.make().double()(x)
     require(exact.dtype == torch.float64, f"float64 parameters and input give {exact.dtype}")
@@ -70,6 +70,9 @@ def check_dtype(subject: Subject) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = module(x.float())
     require(gap(mixed, exact) < 0.1, f"bfloat16 autocast is {gap(mixed, exact):.1e} from float64")
+    half = subject.make().bfloat16()(x.bfloat16())
+    require(half.dtype == torch.bfloat16, f"bfloat16 parameters and input give {half.dtype}")
+    require(gap(half, exact) < 0.1, f"bfloat16 is {gap(half, exact):.1e} from float64")
 
 
 def check_device(subject: Subject) -> None:
