@@ -88,7 +88,8 @@ class PCNLinear(nn.Module):
     def weight(self) -> Float[Tensor, "out_features in_features"]:
         """The weights that the points stand for."""
         kind = torch.promote_types(self.in_points.dtype, torch.float32)  # torch has no distances in bfloat16
-        height, distance = math.sqrt(6 / self.in_features), torch.cdist(self.out_points.to(kind), self.in_points.to(kind))
+        distance = torch.cdist(self.out_points.to(kind), self.in_points.to(kind))
+        height = math.sqrt(6 / self.in_features)
         periods = (distance.detach() / 2).round_()
         weight = torch.add(-height, torch.sub(distance, periods, alpha=2).abs(), alpha=2 * height)
         return weight.to(self.in_points.dtype)
