@@ -180,23 +180,24 @@ TILE = 16_384  # numbers: some tensors of that size stay in the cache of a core
 
 
 def limit(names: list[str], repeats: int) -> dict[str, Any]:
-    """Each layer, one thread, against its own arithmetic alone.
+    """Each layer against its own arithmetic alone.
 
     That is all products, sums and compiled loops of forward and backward, into memory set aside, and its functions of
-    single numbers at the speed that they have in cache: no copies, no memory to find, no gradient tape, no calls.
+    single numbers at the speed that they have in cache, shared out to the threads: no copies, no memory to find, no
+    gradient tape, no calls.
     """
     found: dict[str, Any] = {}
-    torch.set_num_threads(1)
-    for (name, make), (batch, n) in itertools.product(layers().items(), SHAPES):
+    for threads, (name, make), (batch, n) in itertools.product((1, 2), layers().items(), SHAPES):
         if names and name not in names:
             continue
+        torch.set_num_threads(threads)
         torch.manual_seed(0)
         layer, x = make(n), torch.randn(batch, n)
         step(layer, x)
         layer.zero_grad()
         with Operations() as seen, seen.loops():
             step(layer, x)
-        rest = sum(numbers * cost(func, args, kwargs) for func, args, kwargs, numbers in seen.single)
+        rest = sum(numbers * cost(func, args, kwargs) for func, args, kwargs, numbers in seen.single) / threads
 
         def products(calls: list[Callable[[], Any]] = seen.whole) -> None:
             with torch.no_grad():
@@ -204,7 +205,7 @@ def limit(names: list[str], repeats: int) -> dict[str, Any]:
                     call()
 
         runs = timed({"layer": lambda m=layer, x=x: step(m, x), "products": products}, repeats)
-        key = f"{batch} x {n}"
+        key = f"{threads} threads, {batch} x {n}"
         found.setdefault(name, {})[key] = ratio(runs["layer"], [t + 1e3 * rest for t in runs["products"]]) | {
             "limit ms": round(statistics.median(runs["products"]) + 1e3 * rest, 3)
         }

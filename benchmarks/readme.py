@@ -96,15 +96,15 @@ def layers(peers: bool) -> str:
     for name in sorted(found["eager"], key=lambda name: (name != "kan", name)):
         if (name in ours) is peers:
             continue
-        times = [f"{cell['ratio']:.3g}" for cell in found["eager"][name].values()]
-        limit, memory = (
-            ", ".join(f"{cell['ratio']:.{digits}f}" for cell in found[part].get(name, {}).values())
-            for part, digits in (("limit", 2), ("memory", 1))
+        times, own, memory = (
+            [f"{cell['ratio']:.{digits}f}" for cell in found[part].get(name, {}).values()]
+            for part, digits in (("eager", 2), ("limit", 2), ("memory", 1))
         )
-        row = [name, ", ".join(times[:4]), ", ".join(times[4:])]
-        rows.append([*row, memory] if peers else [*row, limit, memory])
+        cells = [times[:4], times[4:], memory] if peers else [times[:4], times[4:], own[:4], own[4:], memory]
+        rows.append([name, *map(", ".join, cells)])
     head = ["layer", "one thread", "two threads"]
-    return table([*head, "memory"] if peers else [*head, "to its own arithmetic", "memory"], rows)
+    own = [] if peers else ["to its own arithmetic, one thread", "two"]
+    return table([*head, *own, "memory"], rows)
 
 
 def hopfield() -> str:
