@@ -70,8 +70,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    found |= {"torch": torch.__version__, "threads": 1}
+    found: dict[str, Any] = {"torch": torch.__version__, "threads": 1}
+    if RESULTS.exists() and (kept := json.loads(RESULTS.read_text()))["torch"] == torch.__version__:
+        found = kept
     for name in asked.names.split(","):
         for shape in SHAPES:
             key = "{} members, {} rows, {} columns".format(*shape)

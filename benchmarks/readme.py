@@ -103,8 +103,8 @@ def layers(peers: bool) -> str:
         cells = [times[:4], times[4:], memory] if peers else [times[:4], times[4:], own[:4], own[4:], memory]
         rows.append([name, *map(", ".join, cells)])
     head = ["layer", "one thread", "two threads"]
-    own = [] if peers else ["to its own arithmetic, one thread", "two"]
-    return table([*head, *own, "memory"], rows)
+    more = [] if peers else ["to its own arithmetic, one thread", "two"]
+    return table([*head, *more, "memory"], rows)
 
 
 def hopfield() -> str:

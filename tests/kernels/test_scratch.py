@@ -1,8 +1,9 @@
 import threading
 
+import pytest
 import torch
 
-from lamina.kernels.scratch import scratch
+from lamina.kernels.scratch import scratch, tiles
 from lamina.kernels.spline_linear import spline_linear
 
 
@@ -32,3 +33,17 @@ def test_memory_of_inference_serves_training():
     thread.start()
     thread.join()
     assert found == [True]
+
+
+@pytest.mark.parametrize(("members", "rows"), [(1, 1), (3, 7), (5, 2), (2, 40), (1, 100), (0, 3), (3, 0)])
+def test_parts_are_all_rows_of_all_members_once(members, rows, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = torch.arange(members * rows * 4).view(members, rows, 4)
+    factor = torch.arange(members).view(members, 1, 1)
+    copied, firsts = torch.zeros_like(x), 0
+    for (x_, copied_), (factor_,), first, memory in tiles((x, copied), (factor,), 3, 64):
+        assert (memory.numel(), memory.dtype, x_.numel() <= 64) == (3 * x_.numel(), torch.int64, True)
+        copied_ += x_ * factor_
+        firsts += first * len(x_)
+    torch.testing.assert_close(copied, x * factor)
+    assert firsts == members * (rows > 0)

@@ -33,13 +33,15 @@ def test_on_a_processor_it_is_the_edges_and_a_product():
         torch.testing.assert_close(ours, plain(rows, low, scale, weight), rtol=1e-13, atol=1e-14)
 
 
+@pytest.mark.parametrize("outputs", [2, 20])
 @pytest.mark.parametrize("shape", [(3_000, 64), (2, 20_000, 8), (300, 70)])
-def test_many_rows_go_part_by_part(shape, monkeypatch):
+def test_many_rows_go_part_by_part(shape, outputs, monkeypatch):
     monkeypatch.setattr(module, "_part", lambda features: 256)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
-    weight = torch.randn(2, GRID + DEGREE + 1, shape[-1], generator=generator, dtype=torch.float64).requires_grad_()
+    sizes = (outputs, GRID + DEGREE + 1, shape[-1])
+    weight = torch.randn(sizes, generator=generator, dtype=torch.float64).requires_grad_()
     low, scale = torch.full((2, shape[-1]), 1.5, dtype=torch.float64) * torch.tensor([[-1.0], [1.0]])
     ours, theirs = spline_linear(x, low, scale, weight, GRID, DEGREE), plain(x, low, scale, weight)
     product = ours.grad_fn
@@ -50,6 +52,13 @@ def test_many_rows_go_part_by_part(shape, monkeypatch):
     g = torch.randn(ours.shape, generator=generator, dtype=torch.float64)
     for a, b in zip(*(torch.autograd.grad(y, (x, weight), g) for y in (ours, theirs)), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_without_features_the_sum_is_zero():
+    x, weight = torch.randn(5, 0, requires_grad=True), torch.randn(2, GRID + DEGREE + 1, 0, requires_grad=True)
+    y = spline_linear(x, torch.zeros(0), torch.ones(0), weight, GRID, DEGREE)
+    torch.testing.assert_close(y, torch.zeros(5, 2))
+    assert [g.shape for g in torch.autograd.grad(y.sum(), (x, weight))] == [x.shape, weight.shape]
 
 
 def test_operator_and_its_gradients_are_the_edges_and_a_product():

@@ -34,6 +34,7 @@ def test_members_of_a_stack():
     z = angles(4, 5, 3)
     slope = torch.func.grad(lambda z: waves(z, 1.0).square().sum())
     torch.testing.assert_close(torch.vmap(waves, in_dims=1, out_dims=1)(z), waves(z))
+    torch.testing.assert_close(torch.vmap(torch.vmap(waves), in_dims=1, out_dims=1)(z), waves(z))
     torch.testing.assert_close(torch.vmap(slope)(z), 2 * (2 * z).exp())
 
 
@@ -45,6 +46,12 @@ def test_angles_of_all_sizes_and_what_is_not_a_number(growth):
         expected = torch.cat([z.cos(), z.sin()], -1) * (growth * z).exp().repeat(1, 2)
         torch.testing.assert_close(waves(z, growth), expected, equal_nan=True)
         torch.testing.assert_close(waves(z.float())[:, :2], z.float().cos(), equal_nan=True)
+
+
+@pytest.mark.parametrize("phase", [30.0, 1e5, -1e20])
+def test_phases_of_all_sizes(phase):
+    z = angles(5, 3)
+    torch.testing.assert_close(waves(z, phase=phase), torch.cat([(z + phase).cos(), (z + phase).sin()], -1))
 
 
 def test_numbers_of_half_precision_and_of_no_content():

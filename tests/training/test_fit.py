@@ -143,9 +143,29 @@ def test_a_penalty_leaves_few_edges():
     assert max(errors) < 0.1
 
 
-def test_what_has_no_penalty_is_named():
+class Penalised(nn.Linear):
+    """A layer whose penalty is what it was made with, of its weights."""
+
+    def __init__(self, penalty):
+        super().__init__(4, 2)
+        self.penalty = penalty and (lambda x: penalty(self.weight))
+
+
+@pytest.mark.parametrize(
+    ("penalty", "said"),
+    [
+        (None, r"Penalised has no method penalty\(x\)"),
+        (lambda w: w.abs().sum(1), r"the penalty of Penalised has shape \(2,\), it has to be a tensor of one number"),
+        (lambda w: 0.5, "the penalty of Penalised has type float, it has to be a tensor of one number"),
+    ],
+)
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_penalty_that_is_no_number_is_named(penalty, said, members):
     x, y = data()
-    with pytest.raises(LaminaError, match=r"the recipe's penalty is 0.1, but Sequential has no method penalty\(x\)"):
-        lamina.fit(nn.Sequential(nn.Linear(4, 2)), x, y, recipe=Recipe(penalty=0.1))
+    with pytest.raises(LaminaError, match=said):
+        lamina.fit([Penalised(penalty) for _ in range(members)], x, y, recipe=Recipe(penalty=0.1))
+
+
+def test_what_a_penalty_weighs_is_a_number():
     with pytest.raises(LaminaError, match="penalty is -1, it has to be a finite number of at least 0"):
         Recipe(penalty=-1)

@@ -27,7 +27,7 @@ _compiler = partial(numba.njit, nogil=True, error_model="numpy", fastmath=_FAST)
 llvmlite.binding.set_option("", "-vectorize-memory-check-threshold=100000")
 
 _LOG2 = Fraction("0.693147180559945309417232121458176568")
-_QUARTER = Fraction("1.57079632679489661923132169163975144209858469968755")
+_QUARTER = Fraction("1.57079632679489661923132169163975144209858469968755")  # of a circle
 
 
 def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,8 +116,8 @@ def _circle(real: Any, integer: Any, bits: int, order: int) -> Any:
         sine, cosine = rest + rest * square * sine, real(1) - (square * real(0.5) - square * square * cosine)
         quarter = integer(quarters)
         swap = quarter & 1 == 1
-        above, beside = (cosine, sine) if swap else (sine, cosine)
-        return -above if quarter & 2 else above, -beside if (quarter + 1) & 2 else beside
+        sine, cosine = (cosine, sine) if swap else (sine, cosine)
+        return -sine if quarter & 2 else sine, -cosine if (quarter + 1) & 2 else cosine
 
     return function
 

@@ -12,11 +12,13 @@ def forward(z, growth, phase, out):
     real = z.dtype.type
     rate, shift = real(growth), real(phase)
     for r in range(rows):
-        if not sincos_reaches(z[r]):
-            return False
         cosines, sines = out[r, :features], out[r, features:]
         for i in range(features):
-            sines[i], cosines[i] = sincos(z[r, i] + shift)
+            sines[i] = z[r, i] + shift
+        if not sincos_reaches(sines):
+            return False
+        for i in range(features):
+            sines[i], cosines[i] = sincos(sines[i])
         if growth != 0:
             for i in range(features):
                 size = exp(rate * z[r, i])

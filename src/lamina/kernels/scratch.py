@@ -33,10 +33,15 @@ def scratch(like: Tensor, count: int) -> Tensor:
 def tiles(
     by_row: Sequence[Tensor], by_member: Sequence[Tensor], count: int, numbers: int
 ) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor], bool, Tensor]]:
-    """Parts of tensors ``(members, rows, ...)`` and ``(members, ...)``, with memory for `count` such as the first.
+    """Parts of tensors ``(members, rows, ...)`` and ``(members, ...)``, and memory to compute in.
 
-    A part has about `numbers` of the first for each of torch's threads: as many members as fit in whole; of one that
-    does not, a part of its rows, and whether they are its first. Where all fit, they are the tensors themselves.
+    The first tensor by rows, ``(members, rows, features)``, decides. A part has about `numbers` of it for each of
+    torch's threads: as many members as fit in whole; of one that does not, a part of its rows. Where all fit, a part is
+    the tensors themselves, as views cost more than some operations.
+
+    Yields:
+        The part of each tensor by rows, of each by members, whether the rows are the first of their members, and
+        flat memory for `count` times the numbers of the first's part, of its type.
     """
     members, rows, features = by_row[0].shape
     room = max(1, numbers * torch.get_num_threads() // max(1, features))

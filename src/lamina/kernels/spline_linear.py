@@ -16,7 +16,7 @@ from lamina.kernels.bspline import plain_edges, plain_edges_backward, spline_edg
 from lamina.kernels.scratch import tiles
 
 _MANY = 2**19  # numbers of which torch.compile takes the operator
-_WIDE = 16  # outputs: of fewer, the transposed product is faster
+_WIDE = 16  # outputs: of fewer, MKL computes the transposed product up to twice as fast
 _LIBRARY = torch.library.Library("lamina", "FRAGMENT")
 _LIBRARY.define("spline_linear(Tensor x, Tensor low, Tensor scale, Tensor weight, int grid, int degree) -> Tensor")
 _LIBRARY.define(
@@ -102,7 +102,8 @@ def _forward(x: Tensor, low: Tensor, scale: Tensor, weight: Tensor, grid: int, d
     rows, *others = _flat(x, low, scale, weight)
     y = x.new_empty(*rows.shape[:2], outputs)
     for (x_, y_), (low_, scale_, weight_), _, memory in tiles((rows, y), others, functions, _part(features)):
-        loop(*arrays(1, x_, low_, scale_), grid, degree, 1, memory.numpy().reshape(-1, functions, features))
+        into = memory.numpy().reshape(math.prod(y_.shape[:2]), functions, features)
+        loop(*arrays(1, x_, low_, scale_), grid, degree, 1, into)
         edges = memory.view(*y_.shape[:2], functions * features)
         if outputs < _WIDE:
             y_.copy_(torch.bmm(weight_, edges.mT).mT)
@@ -122,16 +123,15 @@ def _backward(
     by_input, by_weight = rows.new_empty(rows.shape), others[-1].new_empty(others[-1].shape)
     if not x.numel():
         by_weight.zero_()
-    by_row, by_member = (rows, stacked(g, 2), by_input), (*others, by_weight)
-    for (x_, g_, by_x), (low_, scale_, weight_, total), first, memory in tiles(
-        by_row, by_member, 2 * functions, _part(features)
-    ):
-        places, (edges, back) = arrays(1, x_, low_, scale_), memory.numpy().reshape(2, -1, functions, features)
-        loop(*places, grid, degree, 1, edges)
-        edges_, back_ = memory.view(2, *g_.shape[:2], functions * features).unbind()
-        torch.baddbmm(total, g_.mT, edges_, beta=0 if first else 1, out=total)
-        torch.bmm(g_, weight_, out=back_)
-        loop_back(back, *places, grid, degree, 1, *arrays(1, by_x))
+    parts = tiles((rows, stacked(g, 2), by_input), (*others, by_weight), 2 * functions, _part(features))
+    for (x_, g_, by_x), (low_, scale_, weight_, total), first, memory in parts:
+        edges, back = memory.view(2, *g_.shape[:2], functions * features).unbind()
+        into, above = memory.numpy().reshape(2, math.prod(g_.shape[:2]), functions, features)
+        places = arrays(1, x_, low_, scale_)
+        loop(*places, grid, degree, 1, into)
+        torch.baddbmm(total, g_.mT, edges, beta=0 if first else 1, out=total)
+        torch.bmm(g_, weight_, out=back)
+        loop_back(above, *places, grid, degree, 1, *arrays(1, by_x))
     return by_input.view(x.shape), by_weight.view(weight.shape)
 
 

@@ -86,7 +86,8 @@ def fit(
         progress: called with the steps done and the steps planned.
 
     Raises:
-        LaminaError: the numbers of rows or of members do not agree, there is no member, or an input is no matrix.
+        LaminaError: the numbers of rows or of members do not agree, there is no member, an input is no matrix, or the
+            recipe has a penalty and the networks have none.
         OutOfTime: the deadline came, and there is nothing to settle for.
     """
     place = choose_device(device)

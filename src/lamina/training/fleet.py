@@ -14,14 +14,20 @@ from lamina.errors import LaminaError
 
 
 class _Penalty(nn.Module):
-    """A network's penalty as what a module computes."""
+    """A network's penalty as what a module computes: one number."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network.penalty(x)  # pyright: ignore[reportCallIssue]
+        found = self.network.penalty(x)  # pyright: ignore[reportCallIssue]
+        if not isinstance(found, Tensor) or found.ndim:
+            kind = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"type {type(found).__name__}"
+            raise LaminaError(
+                f"the penalty of {type(self.network).__name__} has {kind}, it has to be a tensor of one number"
+            )
+        return found
 
 
 class Fleet:

@@ -21,7 +21,7 @@ Buffers = dict[str, Tensor]
 
 
 class Step(Protocol):
-    """Computes the (members,) losses of a batch and the (members, parameters) gradient of their sum."""
+    """Computes the (members,) losses of a batch and the (members, parameters) gradient, that of penalties included."""
 
     def __call__(
         self, parameters: Tensor, buffers: Buffers, x: Tensor, y: Tensor, weight: Tensor | None
@@ -41,11 +41,14 @@ def _losses(
     autocast: bool,
     penalty: float,
 ) -> tuple[Tensor, Tensor]:
-    """The members' losses, and with their penalties."""
+    """(members,) losses, and what is to be differentiated: the same, or with penalties."""
     with torch.autocast(x.device.type, torch.bfloat16, enabled=autocast):
         output = fleet.forward(parameters, x, training=True, buffers=buffers)
     loss = member_loss(output, y, weight)
-    return loss, loss + penalty * fleet.penalty(parameters, x, buffers=buffers) if penalty else loss
+    if not penalty:
+        return loss, loss
+    # outside of autocast: sums of small shares lose digits
+    return loss, loss + penalty * fleet.penalty(parameters, x, buffers=buffers)
 
 
 class Program:

@@ -30,8 +30,9 @@ class Recipe:
         clip: the largest norm of a member's gradient; ``None`` lets it have any.
         averaging: the weights that are judged and kept are an exponential average over about this share of the
             steps so far (Polyak averaging); 0 keeps the last weights themselves.
-        penalty: weight in the loss of what the networks' own ``penalty(x)`` says of a batch, such as that of
-            `lamina.networks.KAN`, which leaves few edges. The losses that are reported and judged are without it.
+        penalty: weight in the loss of what the networks' own ``penalty(x)`` makes of a batch, one number, such as
+            that of `lamina.networks.KAN`, which leaves few edges. The losses that are reported and judged are without
+            it, and the weights of rows do not count in it.
         precision: ``float32``, or ``bfloat16`` for matrix products under autocast.
         racing: whether settings whose mean validation loss over their members is among the worse half are stopped at
             a third and at two thirds of the steps, see `lamina.training.racing`. It saves time where a setting is

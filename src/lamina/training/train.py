@@ -55,14 +55,15 @@ def train(
         progress: called with the steps done and the steps planned.
 
     Raises:
-        LaminaError: the number of members is not the fleet's, or the recipe has a penalty and the networks do not.
+        LaminaError: the number of members is not the fleet's, or the recipe has a penalty and the networks have none,
+            or one that is not one number.
         OutOfTime: the deadline came, and there is nothing to settle for.
     """
     if len(members) != len(fleet):
         raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
-    if recipe.penalty and not hasattr(fleet.template, "penalty"):
-        raise LaminaError(f"the recipe's penalty is {recipe.penalty}, but {fleet.name} has no method penalty(x)")
     x, y = x.to(fleet.device), y.to(fleet.device)
+    if recipe.penalty:
+        _require_penalty(fleet, x)
     run = Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed, optimiser)
     if checkpoint is not None:
         run.load(checkpoint)
@@ -84,3 +85,13 @@ def train(
             if progress is not None:
                 progress(run.step if going else run.steps, run.steps)
     return run.traces
+
+
+@torch.no_grad()
+def _require_penalty(fleet: Fleet, x: Tensor) -> None:
+    """Look at the penalty of one member, as a step that fails is tried in other ways first."""
+    if not callable(getattr(fleet.template, "penalty", None)):
+        raise LaminaError(f"the recipe has a penalty, but {fleet.name} has no method penalty(x)")
+    one = fleet.select([0])
+    with torch.random.fork_rng(devices=[fleet.device] if fleet.device.type == "cuda" else []):
+        one.penalty(one.parameters, x[None, :2])
