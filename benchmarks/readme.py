@@ -103,7 +103,7 @@ def layers(peers: bool) -> str:
         cells = [times[:4], times[4:], memory] if peers else [times[:4], times[4:], own[:4], own[4:], memory]
         rows.append([name, *map(", ".join, cells)])
     head = ["layer", "one thread", "two threads"]
-    more = [] if peers else ["to its own arithmetic, one thread", "two"]
+    more = [] if peers else ["to its own arithmetic, one thread", "the same, two threads"]
     return table([*head, *more, "memory"], rows)
 
 
