@@ -154,7 +154,7 @@ class Penalised(nn.Linear):
 @pytest.mark.parametrize(
     ("penalty", "said"),
     [
-        (None, r"Penalised has no method penalty\(x\)"),
+        (None, r"the recipe's penalty is 0.1, but Penalised has no method penalty\(x\)"),
         (lambda w: w.abs().sum(1), r"the penalty of Penalised has shape \(2,\), it has to be a tensor of one number"),
         (lambda w: 0.5, "the penalty of Penalised has type float, it has to be a tensor of one number"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -112,31 +112,37 @@ class Fleet:
         Returns:
             (members, rows, outputs).
         """
-        return self._each(self.template.train(training), "", parameters, x, buffers)
+        template = self.template.train(training)
+
+        def output(state: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(template, state, (x,))
+
+        return self._each(output, parameters, x, buffers)
 
     def penalty(self, parameters: Tensor, x: Tensor, *, buffers: dict[str, Tensor] | None = None) -> Tensor:
         """(members,) what every member's own ``penalty(x)`` says of its rows, in training mode; as in `forward`."""
-        return self._each(_Penalty(self.template.train()), "network.", parameters, x, buffers)
+        template = _Penalty(self.template.train())
+
+        def penalty(state: dict[str, Tensor], x: Tensor) -> Tensor:
+            return functional_call(template, {f"network.{name}": tensor for name, tensor in state.items()}, (x,))
+
+        return self._each(penalty, parameters, x, buffers)
 
     def _each(
-        self, module: nn.Module, prefix: str, parameters: Tensor, x: Tensor, buffers: dict[str, Tensor] | None
+        self,
+        one: Callable[[dict[str, Tensor], Tensor], Tensor],
+        parameters: Tensor,
+        x: Tensor,
+        buffers: dict[str, Tensor] | None,
     ) -> Tensor:
-        """What `module` computes with the parameters and buffers of every member, which it has under a prefix."""
-        named, buffers = (
-            {prefix + name: tensor for name, tensor in tensors.items()}
-            for tensors in (self._named(parameters), self.buffers if buffers is None else buffers)
-        )
-
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor) -> Tensor:
-            return functional_call(module, (parameters, buffers), (x,))
-
+        """What `one` makes of the parameters and buffers of every member, and of its rows."""
+        state = self._named(parameters) | (self.buffers if buffers is None else buffers)
         if self.stacks:
             shared = None if x.ndim == 2 else 0
             with sdpa_kernel(SDPBackend.MATH):  # the one form of attention that vmap does not run member by member
-                return vmap(one, in_dims=(0, 0, shared), randomness="different")(named, buffers, x)
-        members = range(len(parameters))
-        state = [({k: v[i] for k, v in named.items()}, {k: v[i] for k, v in buffers.items()}) for i in members]
-        return torch.stack([one(*state[i], x if x.ndim == 2 else x[i]) for i in members])
+                return vmap(one, in_dims=(0, shared), randomness="different")(state, x)
+        members = [{name: tensor[i] for name, tensor in state.items()} for i in range(len(parameters))]
+        return torch.stack([one(member, x if x.ndim == 2 else x[i]) for i, member in enumerate(members)])
 
     @torch.no_grad()
     def predict(self, x: Tensor, *, chunk: int | None = None) -> Tensor:

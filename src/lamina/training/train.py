@@ -63,7 +63,7 @@ def train(
         raise LaminaError(f"{len(members)} members for a fleet of {len(fleet)} networks")
     x, y = x.to(fleet.device), y.to(fleet.device)
     if recipe.penalty:
-        _require_penalty(fleet, x)
+        _require_penalty(recipe.penalty, fleet, x)
     run = Run(fleet, members, x, y, None if weight is None else weight.to(fleet.device), recipe, seed, optimiser)
     if checkpoint is not None:
         run.load(checkpoint)
@@ -88,10 +88,10 @@ def train(
 
 
 @torch.no_grad()
-def _require_penalty(fleet: Fleet, x: Tensor) -> None:
+def _require_penalty(weight: float, fleet: Fleet, x: Tensor) -> None:
     """Look at the penalty of one member, as a step that fails is tried in other ways first."""
     if not callable(getattr(fleet.template, "penalty", None)):
-        raise LaminaError(f"the recipe has a penalty, but {fleet.name} has no method penalty(x)")
+        raise LaminaError(f"the recipe's penalty is {weight}, but {fleet.name} has no method penalty(x)")
     one = fleet.select([0])
     with torch.random.fork_rng(devices=[fleet.device] if fleet.device.type == "cuda" else []):
         one.penalty(one.parameters, x[None, :2])
